@@ -1,0 +1,53 @@
+//! `search`: every file that this user may see, by a part of its name.
+
+use p2p_proto::{
+    ByteCount,
+    v1::{FoundFile, SearchRequest},
+};
+
+use crate::{
+    cli::SearchArgs,
+    context::Context,
+    exit::Stop,
+    output::{json, table, time},
+};
+
+/// Shows what was found; nothing found is success.
+pub(crate) async fn run(ctx: &Context, args: SearchArgs) -> Result<(), Stop> {
+    let mut daemon = ctx.connect().await?;
+    let request = SearchRequest {
+        query: args.query.unwrap_or_default(),
+        owner: args.owner.unwrap_or_default(),
+        limit: args.limit.unwrap_or_default(),
+    };
+    let answer = daemon.client.search(request).await;
+    let found = answer.map_err(|status| daemon.failure(status))?.into_inner();
+    if ctx.out.is_json() {
+        return ctx.out.json("search", &json::Search::from(found));
+    }
+    if found.files.is_empty() {
+        ctx.out.note("No file found.");
+        return Ok(());
+    }
+    let (shown, total) = (found.files.len() as u64, found.total);
+    let head = ["NAME", "OWNER", "SIZE", "HOLDERS", "AGE"];
+    ctx.out
+        .table(&table::lines(head, found.files.into_iter().map(row)))?;
+    if total > shown {
+        ctx.out.note(format_args!(
+            "{shown} of {total} files shown. For more: --limit N"
+        ));
+    }
+    Ok(())
+}
+
+fn row(found: FoundFile) -> [String; 5] {
+    let publication = found.publication.unwrap_or_default();
+    [
+        format!("{}@{}", publication.name, publication.version),
+        publication.owner,
+        ByteCount(publication.size).to_string(),
+        format!("{}/{}", found.holders_online, found.holders_total),
+        time::age_of(&publication.published_at),
+    ]
+}

@@ -1,0 +1,170 @@
+//! Following one transfer from its events: what `download` and `fetch` share. Owns what is known of the transfer, so
+//! that an interruption can say where it stands.
+
+use std::cell::RefCell;
+
+use p2p_proto::{
+    Failure, FailureKind,
+    v1::{DownloadDone, DownloadEvent, DownloadProgress, Publication, download_event::Event},
+};
+use tonic::Streaming;
+
+use super::incomplete;
+use crate::{
+    connect::Daemon,
+    exit::Stop,
+    output::{
+        Output, one_line,
+        progress::{self, Progress, Step},
+    },
+};
+
+/// What is known of a running transfer.
+#[derive(Default)]
+pub(crate) struct Transfer {
+    known: RefCell<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    id: String,
+    publication: Option<Publication>,
+    step: Step,
+}
+
+/// What to do with bytes that come as events.
+pub(crate) trait Sink {
+    /// Takes the next bytes.
+    async fn take(&mut self, data: &[u8]) -> Result<(), Stop>;
+}
+
+/// For transfers whose bytes do not come this way.
+pub(crate) struct NoBytes;
+
+impl Sink for NoBytes {
+    async fn take(&mut self, _data: &[u8]) -> Result<(), Stop> {
+        Err(Failure::new(FailureKind::Internal, "p2pd sent bytes that nobody asked for").into())
+    }
+}
+
+impl Transfer {
+    /// Follows the events to the end. Shows the moving line, and takes it away; what came, and how.
+    pub(crate) async fn follow(
+        &self,
+        daemon: &Daemon,
+        mut events: Streaming<DownloadEvent>,
+        out: &Output,
+        sink: &mut impl Sink,
+    ) -> Result<(Option<Publication>, DownloadDone), Stop> {
+        let line = Progress::new(out);
+        loop {
+            let event = events.message().await.map_err(|status| daemon.failure(status))?;
+            let Some(event) = event else {
+                let message = "p2pd ended the transfer without saying that it is done";
+                return Err(Failure::new(FailureKind::Unreachable, message).into());
+            };
+            match event.event {
+                Some(Event::Started(started)) => {
+                    let mut known = self.known.borrow_mut();
+                    out.detail(format_args!("transfer {} began", one_line(&started.transfer_id)));
+                    known.id = started.transfer_id;
+                    known.publication = started.publication;
+                }
+                Some(Event::Progress(progress)) => self.moved(&progress, &line),
+                Some(Event::Data(data)) => sink.take(&data).await?,
+                Some(Event::Done(done)) => return Ok((self.known.take().publication, done)),
+                // A newer daemon may say more than this tool understands.
+                None => {}
+            }
+        }
+    }
+
+    fn moved(&self, progress: &DownloadProgress, line: &Progress) {
+        let mut known = self.known.borrow_mut();
+        known.step = Step {
+            done: progress.done_bytes,
+            total: Some(progress.total_bytes),
+            rate: progress.rate,
+        };
+        let name = known
+            .publication
+            .as_ref()
+            .map_or("", |publication| &publication.name);
+        line.show(|| {
+            let text = known.step.line(name);
+            match progress.waiting.as_str() {
+                "" => format!("{text}{}", progress::from(&progress.sources)),
+                why => format!("{text}  {}", one_line(why)),
+            }
+        });
+    }
+
+    /// What a stop means when the fetch goes on without us; before the transfer began, just the stop. The hint says how
+    /// to get at the file.
+    pub(crate) fn goes_on(&self, why: Failure, hint: Option<String>) -> Failure {
+        let known = self.known.borrow();
+        if known.id.is_empty() {
+            return why;
+        }
+        let percent = match known.step.percent() {
+            Some(percent) => format!(" ({percent} %)"),
+            None => String::new(),
+        };
+        let begin = match why.kind {
+            FailureKind::Interrupted => "Stopped waiting".to_owned(),
+            _ => why.message,
+        };
+        let message = format!("{begin}; transfer {} goes on{percent}", known.id);
+        let failure = Failure::new(why.kind, message);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// The line that stays: `scan.tar   100 %  4.1 GiB  940 MiB/s  from ws1, gpu1`.
+pub(crate) fn summary(publication: &Publication, done: &DownloadDone) -> String {
+    let moved = publication.size.saturating_sub(done.resumed_bytes);
+    let line = progress::finished(&publication.name, publication.size, moved, done.seconds);
+    format!("{line}{}", progress::from(&done.sources))
+}
+
+/// The publication that a started transfer named.
+pub(crate) fn named(publication: Option<Publication>) -> Result<Publication, Failure> {
+    publication.ok_or_else(|| incomplete("a publication"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::sentence;
+
+    fn interrupted() -> Failure {
+        Failure::new(FailureKind::Interrupted, "Interrupted")
+    }
+
+    #[test]
+    fn a_stop_says_that_the_transfer_goes_on() {
+        let transfer = Transfer::default();
+        assert_eq!(sentence(&transfer.goes_on(interrupted(), None)), "Interrupted.");
+        *transfer.known.borrow_mut() = Known {
+            id: "42".into(),
+            publication: None,
+            step: Step {
+                done: 61,
+                total: Some(100),
+                rate: 1,
+            },
+        };
+        let hint = "To place the file: p2pctl download scan.tar -o /data/".to_owned();
+        assert_eq!(
+            sentence(&transfer.goes_on(interrupted(), Some(hint))),
+            "Stopped waiting; transfer 42 goes on (61 %). To place the file: p2pctl download scan.tar -o /data/"
+        );
+        assert_eq!(
+            sentence(&transfer.goes_on(interrupted(), None)),
+            "Stopped waiting; transfer 42 goes on (61 %)."
+        );
+    }
+}

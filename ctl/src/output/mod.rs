@@ -1,0 +1,223 @@
+//! What a person or a script sees: data on stdout, messages and progress on stderr. Owns no state but how to write.
+
+pub(crate) mod json;
+pub(crate) mod progress;
+pub(crate) mod table;
+pub(crate) mod time;
+
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal, Write},
+};
+
+use serde::Serialize;
+
+use crate::{
+    cli::{Cli, ColorChoice, Command},
+    exit::Stop,
+};
+
+/// How to write, and where.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Output {
+    json: bool,
+    /// Stdout carries a file's bytes.
+    json_on_stderr: bool,
+    quiet: bool,
+    verbose: bool,
+    progress: bool,
+    color_stdout: bool,
+    color_stderr: bool,
+}
+
+/// A colour that a terminal may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paint {
+    Red,
+    Yellow,
+    Bold,
+}
+
+impl Paint {
+    const fn code(self) -> &'static str {
+        match self {
+            Self::Red => "31",
+            Self::Yellow => "33",
+            Self::Bold => "1",
+        }
+    }
+
+    fn on(self, text: &str) -> String {
+        format!("\x1b[{}m{text}\x1b[0m", self.code())
+    }
+}
+
+impl Output {
+    /// As the command line asks.
+    pub(crate) fn new(cli: &Cli) -> Self {
+        let globals = &cli.globals;
+        let stderr_terminal = io::stderr().is_terminal();
+        let colors = |terminal: bool| match globals.color {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
+        };
+        Self {
+            json: globals.json,
+            json_on_stderr: matches!(&cli.command, Command::Download(args) if args.streams()),
+            quiet: globals.quiet,
+            verbose: globals.verbose > 0,
+            progress: stderr_terminal && !(globals.quiet || globals.json || globals.no_progress),
+            color_stdout: colors(io::stdout().is_terminal()),
+            color_stderr: colors(stderr_terminal),
+        }
+    }
+
+    /// For arguments that could not be understood.
+    pub(crate) const fn for_usage(json: bool, json_on_stderr: bool) -> Self {
+        Self {
+            json,
+            json_on_stderr,
+            quiet: false,
+            verbose: false,
+            progress: false,
+            color_stdout: false,
+            color_stderr: false,
+        }
+    }
+
+    /// The answer is one JSON object.
+    pub(crate) const fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Moving lines may be shown.
+    pub(crate) const fn shows_progress(&self) -> bool {
+        self.progress
+    }
+
+    /// A line of data.
+    pub(crate) fn line(&self, text: impl Display) -> Result<(), Stop> {
+        writeln!(io::stdout().lock(), "{text}").map_err(|error| Stop::stdout(&error))
+    }
+
+    /// A table, its head in bold.
+    pub(crate) fn table(&self, lines: &[String]) -> Result<(), Stop> {
+        let (head, rows) = lines.split_first().unzip();
+        if let Some(head) = head {
+            self.line(self.paint(Paint::Bold, head))?;
+        }
+        rows.into_iter().flatten().try_for_each(|row| self.line(row))
+    }
+
+    /// The one object of `p2pctl.COMMAND/1`.
+    pub(crate) fn json<T: Serialize>(&self, command: &str, body: &T) -> Result<(), Stop> {
+        let text = json::text(command, body);
+        if self.json_on_stderr {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+            return Ok(());
+        }
+        writeln!(io::stdout().lock(), "{text}").map_err(|error| Stop::stdout(&error))
+    }
+
+    /// A message beside the data: not with `--quiet` or `--json`.
+    pub(crate) fn note(&self, text: impl Display) {
+        if !self.quiet && !self.json {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// A message for `--verbose`.
+    pub(crate) fn detail(&self, text: impl Display) {
+        if self.verbose {
+            self.note(text);
+        }
+    }
+
+    /// An error line.
+    pub(crate) fn error(&self, text: &str) {
+        let text = match text.strip_prefix("p2pctl:") {
+            Some(rest) if self.color_stderr => format!("{}{rest}", Paint::Red.on("p2pctl:")),
+            _ => text.to_owned(),
+        };
+        // A closed stderr leaves the exit code.
+        let _ = writeln!(io::stderr().lock(), "{text}");
+    }
+
+    /// The text in this colour where stdout shows colours.
+    pub(crate) fn paint(&self, paint: Paint, text: &str) -> String {
+        if self.color_stdout {
+            paint.on(text)
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// The text as one harmless line: line breaks become spaces, other control and direction-changing characters become
+/// U+FFFD. Names come from others, and a terminal obeys what it is sent.
+pub(crate) fn one_line(text: &str) -> String {
+    text.trim()
+        .chars()
+        .map(|c| match c {
+            '\n' | '\r' | '\t' => ' ',
+            '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
+                '\u{FFFD}'
+            }
+            c if c.is_control() => '\u{FFFD}',
+            c => c,
+        })
+        .collect()
+}
+
+/// The beginning of a hash, as text output shows it: `5c0a91e7…`.
+pub(crate) fn short_hash(hash: &str) -> String {
+    let start: String = one_line(hash).chars().take(8).collect();
+    format!("{start}…")
+}
+
+/// `owner/name@version`.
+pub(crate) fn full_name(publication: &p2p_proto::v1::Publication) -> String {
+    one_line(&format!(
+        "{}/{}@{}",
+        publication.owner, publication.name, publication.version
+    ))
+}
+
+/// The host in a directory's URL: `dir.lab` of `https://dir.lab:7400`.
+pub(crate) fn host(url: &str) -> String {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = rest.split('/').next().unwrap_or(rest);
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    one_line(host)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts() {
+        for (url, expected) in [
+            ("https://dir.lab:7400", "dir.lab"),
+            ("https://dir.lab", "dir.lab"),
+            ("https://[::1]:7400/", "[::1]"),
+            ("dir.lab:1", "dir.lab"),
+            ("", ""),
+        ] {
+            assert_eq!(host(url), expected);
+        }
+    }
+
+    #[test]
+    fn others_cannot_write_to_the_terminal() {
+        assert_eq!(one_line("a\nb\u{1b}[2Jc\u{202e}d"), "a b\u{fffd}[2Jc\u{fffd}d");
+        assert_eq!(short_hash("5c0a91e7ffff"), "5c0a91e7…");
+        assert_eq!(short_hash("é"), "é…");
+    }
+}

@@ -1,0 +1,203 @@
+//! The moving line on a terminal, and the last line that stays. Owns the one line of the terminal that it draws; a
+//! crash leaves that line as it was.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use p2p_proto::{ByteCount, v1::SourceBytes};
+
+use super::{Output, one_line, time};
+
+/// One moving line on stderr; nothing where progress is not wanted.
+pub(crate) struct Progress {
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    /// Draws only where [`Output::shows_progress`] says so.
+    pub(crate) fn new(out: &Output) -> Self {
+        let bar = out.shows_progress().then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
+                bar.set_style(style);
+            }
+            bar
+        });
+        Self { bar }
+    }
+
+    /// Replaces the line.
+    pub(crate) fn show(&self, line: impl FnOnce() -> String) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(line());
+            bar.tick();
+        }
+    }
+
+    /// Takes the line away.
+    pub(crate) fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+/// How far something is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Step {
+    pub(crate) done: u64,
+    /// `None`: not known before the end.
+    pub(crate) total: Option<u64>,
+    /// Bytes per second.
+    pub(crate) rate: u64,
+}
+
+impl Step {
+    /// Whole percent, rounded down; 100 only when all is done.
+    pub(crate) fn percent(&self) -> Option<u64> {
+        let total = self.total?;
+        if self.done >= total {
+            return Some(100);
+        }
+        Some((u128::from(self.done) * 100 / u128::from(total)) as u64)
+    }
+
+    /// Seconds to come at this rate.
+    fn eta(&self) -> Option<u64> {
+        let left = self.total?.checked_sub(self.done)?;
+        left.checked_div(self.rate)
+    }
+
+    /// `scan.tar   61 %  2.5 GiB of 4.1 GiB  940 MiB/s  12 s left`.
+    pub(crate) fn line(&self, label: &str) -> String {
+        let mut line = begin(label);
+        if let (Some(percent), Some(total)) = (self.percent(), self.total) {
+            line.push_str(&format!(
+                "{percent:>3} %  {} of {}",
+                ByteCount(self.done),
+                ByteCount(total)
+            ));
+        } else {
+            line.push_str(&ByteCount(self.done).to_string());
+        }
+        if self.rate > 0 {
+            line.push_str(&format!("  {}", rate(self.rate)));
+        }
+        if let Some(eta) = self.eta().filter(|&eta| eta > 0) {
+            line.push_str(&format!("  {} left", time::span(eta)));
+        }
+        line
+    }
+}
+
+/// The line that stays: `Importing  100 %  4.1 GiB  1.6 GiB/s`. `moved` bytes took `seconds`.
+pub(crate) fn finished(label: &str, size: u64, moved: u64, seconds: f64) -> String {
+    let mut line = format!("{}100 %  {}", begin(label), ByteCount(size));
+    if let Some(per_second) = per_second(moved, seconds) {
+        line.push_str(&format!("  {}", rate(per_second)));
+    }
+    line
+}
+
+/// `  from ws1, gpu1`; empty without sources.
+pub(crate) fn from(sources: &[SourceBytes]) -> String {
+    let names: Vec<_> = sources.iter().map(|source| one_line(&source.peer)).collect();
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!("  from {}", names.join(", "))
+    }
+}
+
+/// Bytes per second; `None` when nothing moved or no time went by.
+pub(crate) fn per_second(bytes: u64, seconds: f64) -> Option<u64> {
+    let rate = bytes as f64 / seconds;
+    (seconds > 0.0 && rate.is_finite() && rate >= 1.0).then_some(rate as u64)
+}
+
+/// Bytes since the start, per second.
+pub(crate) fn average(bytes: u64, elapsed: Duration) -> u64 {
+    per_second(bytes, elapsed.as_secs_f64()).unwrap_or_default()
+}
+
+/// `92 MiB/s`; nothing moves: `0`.
+pub(crate) fn rate(bytes_per_second: u64) -> String {
+    match bytes_per_second {
+        0 => "0".to_owned(),
+        bytes => format!("{}/s", ByteCount(bytes)),
+    }
+}
+
+/// A label in a column of its own, 11 wide.
+pub(crate) fn begin(label: &str) -> String {
+    use unicode_width::UnicodeWidthStr;
+    let label = one_line(label);
+    let blank = 11_usize.saturating_sub(label.width()).max(2);
+    format!("{label}{}", " ".repeat(blank))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_is_as_promised() {
+        let size = 4_402_341_478;
+        assert_eq!(
+            finished("Importing", size, 3 << 30, 2.0),
+            "Importing  100 %  4.1 GiB  1.5 GiB/s"
+        );
+        let sources = ["ws1", "gpu1"].map(|peer| SourceBytes {
+            peer: peer.into(),
+            bytes: 1,
+        });
+        assert_eq!(
+            format!("{}{}", finished("scan.tar", size, 940 << 20, 1.0), from(&sources)),
+            "scan.tar   100 %  4.1 GiB  940 MiB/s  from ws1, gpu1"
+        );
+        assert_eq!(finished("empty", 0, 0, 0.0), "empty      100 %  0 B");
+        assert_eq!(
+            finished("a-rather-long-name.tar", 1, 0, 1.0),
+            "a-rather-long-name.tar  100 %  1 B"
+        );
+    }
+
+    #[test]
+    fn the_moving_line_says_how_far_and_how_long() {
+        let step = Step {
+            done: 61 << 20,
+            total: Some(100 << 20),
+            rate: 13 << 20,
+        };
+        assert_eq!(
+            step.line("scan.tar"),
+            "scan.tar    61 %  61.0 MiB of 100 MiB  13.0 MiB/s  3 s left"
+        );
+        let unknown = Step {
+            done: 1024,
+            ..Step::default()
+        };
+        assert_eq!(unknown.line("Importing"), "Importing  1.0 KiB");
+    }
+
+    #[test]
+    fn percent_is_100_only_at_the_end() {
+        let percent = |done, total| Step { done, total, rate: 0 }.percent();
+        assert_eq!(percent(u64::MAX - 1, Some(u64::MAX)), Some(99));
+        assert_eq!(percent(0, Some(0)), Some(100));
+        assert_eq!(percent(5, None), None);
+    }
+
+    #[test]
+    fn rates_of_nothing() {
+        assert_eq!(per_second(5, 0.0), None);
+        assert_eq!(per_second(0, 1.0), None);
+        assert_eq!(rate(0), "0");
+    }
+}

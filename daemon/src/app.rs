@@ -1,0 +1,167 @@
+//! `Config → build → App → spawn`: sockets are bound in [`App::build`] and served after [`App::spawn`].
+
+use std::{net::SocketAddr, sync::Arc};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use p2p_service::{accept, lifecycle::Lifecycle, notify, paths};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::{
+    Config,
+    control::{descriptors, health, rpc::ControlRpc, server, slots::Slots},
+    directory::{
+        index::Announcer,
+        link::Link,
+        pings::{self, Pinger},
+    },
+    identity::{key::PeerKey, session::Sessions},
+    meter::Meter,
+    peer::{
+        access::{Access, DirectoryGrants},
+        server::PeerPort,
+    },
+    store::{Store, StoreConfig},
+    transfer::{Transfers, publish::Publisher},
+};
+
+/// A daemon whose sockets are bound.
+pub struct App {
+    control: UnixListener,
+    descriptors: UnixListener,
+    peers: Vec<TcpListener>,
+    rpc: ControlRpc,
+    port: PeerPort,
+    pinger: Pinger,
+    lifecycle: Lifecycle,
+}
+
+impl App {
+    /// Opens state and store, binds every socket.
+    ///
+    /// # Errors
+    /// Whatever keeps the daemon from starting, with what it concerns.
+    pub async fn build(config: Config, lifecycle: Lifecycle) -> anyhow::Result<Self> {
+        let state_dir = &config.state_dir;
+        paths::create_private_dir(state_dir, 0o700).with_context(|| state_dir.display().to_string())?;
+        let runtime_dir = &config.runtime_dir;
+        let runtime_mode = if system() { 0o755 } else { 0o700 };
+        paths::create_private_dir(runtime_dir, runtime_mode)
+            .with_context(|| runtime_dir.display().to_string())?;
+        let store = Store::open(StoreConfig {
+            path: config.store_path(),
+            max_size: config.store.max_size.0.map(|bytes| bytes.0),
+            reserve_free: config.store.reserve_free.0,
+        })
+        .await?;
+        let key = PeerKey::load_or_create(state_dir)?;
+        let sessions = Arc::new(Sessions::load(state_dir, key)?);
+        let (mode, group) = (
+            server::socket_mode(system()),
+            system().then_some(config.control.group.as_str()),
+        );
+        let descriptor_socket = config.descriptor_socket();
+        let control = accept::bind_unix(&config.control_socket(), mode, group)?;
+        let descriptors = accept::bind_unix(&descriptor_socket, mode, group)?;
+        let peers = accept::bind(&config.peer.listen)?;
+        let listening: Vec<SocketAddr> = peers
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<Result<_, _>>()?;
+
+        let config = Arc::new(config);
+        let link = Link::default();
+        let sent = Meter::default();
+        let announcer = Announcer::new(store.clone());
+        let transfers = Transfers::new(
+            Arc::clone(&sessions),
+            store.clone(),
+            announcer.clone(),
+            config.transfer.max_active,
+            lifecycle.clone(),
+        );
+        let authority = Arc::new(DirectoryGrants::new(Arc::clone(&sessions), link.clone()));
+        let port = PeerPort {
+            sessions: Arc::clone(&sessions),
+            link: link.clone(),
+            access: Access::new(authority, store.clone()),
+            sent: sent.clone(),
+        };
+        let pinger = Pinger {
+            config: Arc::clone(&config),
+            listening: listening.clone(),
+            sessions: Arc::clone(&sessions),
+            store: store.clone(),
+            announcer: announcer.clone(),
+            link: link.clone(),
+            transfers: transfers.clone(),
+        };
+        let rpc = ControlRpc {
+            config,
+            publisher: Publisher::new(Arc::clone(&sessions), store.clone(), announcer.clone()),
+            sessions,
+            link,
+            store,
+            announcer,
+            transfers,
+            slots: Arc::new(Slots::default()),
+            descriptor_socket,
+            listening,
+            sent,
+            started_at: Timestamp::now(),
+        };
+        Ok(Self {
+            control,
+            descriptors,
+            peers,
+            rpc,
+            port,
+            pinger,
+            lifecycle,
+        })
+    }
+
+    /// Serves every socket and begins to ping; tells systemd when all of it runs.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn spawn(self) -> anyhow::Result<()> {
+        let Self {
+            control,
+            descriptors,
+            peers,
+            rpc,
+            port,
+            pinger,
+            lifecycle,
+        } = self;
+        let usage = rpc.store.usage().await?;
+        tracing::info!(
+            "p2pd {} runs as peer {}",
+            env!("CARGO_PKG_VERSION"),
+            rpc.sessions.peer_id()
+        );
+        for address in &rpc.listening {
+            tracing::info!("peers reach it at {address}");
+        }
+        tracing::info!("store {}: {}", usage.path.display(), health::room(&usage));
+        port.spawn(peers, &lifecycle);
+        let slots = Arc::clone(&rpc.slots);
+        lifecycle.spawn(
+            "descriptor socket",
+            descriptors::serve(descriptors, slots, lifecycle.clone()),
+        );
+        lifecycle.spawn(
+            "control socket",
+            server::serve(control, rpc, lifecycle.soft().clone()),
+        );
+        lifecycle.spawn("pings", pings::pings_task(pinger, lifecycle.soft().clone()));
+        notify::ready();
+        Ok(())
+    }
+}
+
+/// This daemon is the machine's: it was started by systemd's system manager or by root.
+fn system() -> bool {
+    paths::default_paths("p2pd").system
+}

@@ -1,0 +1,67 @@
+//! The command line of `p2pd`.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::Parser;
+use p2p_service::{config::ConfigError, lifecycle::Lifecycle, logging};
+
+use crate::{App, Config};
+
+/// How long a stop may take before what still runs is cut.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Exit code for wrong usage and wrong configuration.
+const USAGE: u8 = 2;
+
+/// The peer daemon: keeps content, serves it to other peers, fetches and verifies it.
+#[derive(Debug, Parser)]
+#[command(name = "p2pd", version)]
+pub struct Cli {
+    /// Configuration file; the default one may be missing.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Only check the configuration.
+    #[arg(long)]
+    check_config: bool,
+}
+
+impl Cli {
+    /// Runs until stopped.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let config = match Config::load(self.config.as_deref()) {
+            Ok(config) => config,
+            Err(error) => return complain(&error),
+        };
+        if self.check_config {
+            return ExitCode::SUCCESS;
+        }
+        let result = logging::init("P2PD_LOG", &config.log.level).and_then(|()| serve(config));
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+}
+
+fn complain(error: &ConfigError) -> ExitCode {
+    eprintln!("p2pd: {error}");
+    ExitCode::from(USAGE)
+}
+
+fn serve(config: Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let lifecycle = Lifecycle::new();
+        let app = App::build(config, lifecycle.clone()).await?;
+        app.spawn().await?;
+        lifecycle
+            .run(DRAIN, || {
+                tracing::warn!("what changed in the configuration needs a restart")
+            })
+            .await
+    })
+}

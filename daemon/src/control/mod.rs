@@ -1,0 +1,9 @@
+//! The Unix sockets that `p2pctl` talks to: gRPC on one ([`server`], [`rpc`]), passed descriptors on the other
+//! ([`descriptors`], [`slots`]). Both check who is at the other end; [`convert`] turns our types into messages.
+
+pub mod convert;
+pub mod descriptors;
+pub mod health;
+pub mod rpc;
+pub mod server;
+pub mod slots;

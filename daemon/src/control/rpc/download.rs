@@ -1,0 +1,189 @@
+//! `Download` and `Fetch`.
+
+use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use p2p_proto::{
+    Failure, FailureKind,
+    rest::publications::Publication,
+    v1::{
+        DownloadEvent, DownloadRequest, DownloadStarted, FetchRequest, download_event::Event,
+        download_request::Delivery,
+    },
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Status;
+use uuid::Uuid;
+
+use super::{ControlRpc, EVENTS, Events, info};
+use crate::{
+    control::{convert, slots::Purpose},
+    transfer::{deliver, download::Keep, progress::Transfer},
+};
+
+/// At most so often is progress told.
+const PROGRESS: Duration = Duration::from_millis(200);
+
+type ToClient = mpsc::Sender<Result<DownloadEvent, Status>>;
+
+/// How the client gets the bytes.
+enum Out {
+    /// Not at all: into the store only.
+    Nothing,
+    /// From the store into this file.
+    File(OwnedFd),
+    /// They are written into the client's file as they come.
+    Directly,
+    /// As events.
+    Stream,
+}
+
+/// Fetches and delivers.
+pub async fn download(
+    rpc: &ControlRpc,
+    uid: u32,
+    request: DownloadRequest,
+) -> Result<Events<DownloadEvent>, Failure> {
+    let id: Uuid = convert::checked(&request.publication_id)?;
+    let (keep, out) = match request.delivery {
+        Some(Delivery::Slot(slot)) => {
+            let file = rpc.slots.claim(&slot, uid, Purpose::Write)?;
+            if request.no_keep {
+                (Keep::OnlyIn(file), Out::Directly)
+            } else {
+                (Keep::InStore, Out::File(file))
+            }
+        }
+        Some(Delivery::Stream(true)) if request.no_keep => (Keep::Nowhere, Out::Stream),
+        Some(Delivery::Stream(true)) => (Keep::InStore, Out::Stream),
+        _ => {
+            return Err(Failure::new(
+                FailureKind::Usage,
+                "a download needs a file or a stream to go to",
+            ));
+        }
+    };
+    let publication = publication(rpc, id).await?;
+    start(rpc, publication, keep, out, request.wait).await
+}
+
+/// Fetches into the store only.
+pub async fn fetch(rpc: &ControlRpc, request: &FetchRequest) -> Result<Events<DownloadEvent>, Failure> {
+    let publication = info::find(rpc, &request.r#ref).await?;
+    start(rpc, publication, Keep::InStore, Out::Nothing, request.wait).await
+}
+
+/// The publication; what is held here needs no directory.
+async fn publication(rpc: &ControlRpc, id: Uuid) -> Result<Publication, Failure> {
+    match rpc.store.hold(id).await? {
+        Some(held) => Ok(held.publication),
+        None => info::find(rpc, &format!("id:{id}")).await,
+    }
+}
+
+async fn start(
+    rpc: &ControlRpc,
+    publication: Publication,
+    keep: Keep,
+    out: Out,
+    wait: bool,
+) -> Result<Events<DownloadEvent>, Failure> {
+    rpc.sessions.require()?;
+    let (keep, out) = match (keep, out) {
+        // What is here already is copied; there is nothing to keep or not to keep.
+        (Keep::OnlyIn(file), _) if rpc.store.content(publication.hash).await?.is_some() => {
+            (Keep::InStore, Out::File(file))
+        }
+        other => other,
+    };
+    let transfer = rpc.transfers.start(publication, keep, wait).await?;
+    let (events, stream) = mpsc::channel(EVENTS);
+    let rpc = rpc.clone();
+    tokio::spawn(async move {
+        let result = tell(&rpc, &transfer, out, &events).await;
+        if events.is_closed() && !transfer.kept {
+            // Nobody else can have these bytes.
+            transfer.cancel();
+        }
+        if let Err(failure) = result {
+            // A client that is gone hears nothing; the log says how the transfer ended.
+            let _ = events.send(Err(failure.into())).await;
+        }
+    });
+    Ok(Box::pin(ReceiverStream::new(stream)))
+}
+
+/// Tells the client everything up to the end. Returns early when it is gone.
+async fn tell(
+    rpc: &ControlRpc,
+    transfer: &Arc<Transfer>,
+    out: Out,
+    events: &ToClient,
+) -> Result<(), Failure> {
+    let started = DownloadStarted {
+        transfer_id: transfer.id.to_string(),
+        publication: Some(convert::publication(&transfer.publication)),
+    };
+    let _ = events.send(Ok(convert::event(Event::Started(started)))).await;
+    let outcome = match out {
+        Out::Stream => {
+            let (to_events, bytes) = mpsc::channel(EVENTS);
+            let streaming = deliver::while_it_comes(&rpc.store, transfer, to_events);
+            let (streamed, ()) = tokio::join!(streaming, relay(bytes, transfer, events));
+            streamed?;
+            transfer.ended().await?
+        }
+        Out::Nothing | Out::Directly => progress_until_ended(transfer, events).await?,
+        Out::File(file) => {
+            let outcome = progress_until_ended(transfer, events).await?;
+            deliver::into_file(&rpc.store, transfer, file).await?;
+            outcome
+        }
+    };
+    let _ = events
+        .send(Ok(convert::event(Event::Progress(convert::progress(transfer)))))
+        .await;
+    let _ = events
+        .send(Ok(convert::event(Event::Done(convert::done(outcome)))))
+        .await;
+    Ok(())
+}
+
+/// Sends bytes on as events, and progress between them. Ends with the bytes or with the client.
+async fn relay(mut bytes: mpsc::Receiver<Bytes>, transfer: &Transfer, events: &ToClient) {
+    let mut tick = tokio::time::interval(PROGRESS);
+    loop {
+        let event = tokio::select! {
+            next = bytes.recv() => match next {
+                Some(bytes) => Event::Data(bytes),
+                None => return,
+            },
+            _ = tick.tick() => Event::Progress(convert::progress(transfer)),
+        };
+        if events.send(Ok(convert::event(event))).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn progress_until_ended(
+    transfer: &Transfer,
+    events: &ToClient,
+) -> Result<crate::transfer::progress::Outcome, Failure> {
+    let mut tick = tokio::time::interval(PROGRESS);
+    let ended = transfer.ended();
+    tokio::pin!(ended);
+    loop {
+        tokio::select! {
+            outcome = &mut ended => return outcome,
+            _ = tick.tick() => {
+                // A full queue drops this one: a later one says more.
+                let _ = events.try_send(Ok(convert::event(Event::Progress(convert::progress(transfer)))));
+            }
+            () = events.closed() => {
+                return Err(Failure::new(FailureKind::Interrupted, "the client is gone"));
+            }
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! `Upload` and `UploadStream`.
+
+use std::sync::Arc;
+
+use p2p_proto::{
+    Failure, FailureKind, MAX_DATA_CHUNK, Visibility,
+    v1::{
+        ImportProgress, UploadDone, UploadEvent, UploadHeader, UploadRequest, UploadStreamRequest,
+        UploadStreamResponse, upload_event::Event, upload_stream_request::Part,
+    },
+};
+use tokio::sync::{mpsc, watch};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use tonic::Streaming;
+
+use super::{ControlRpc, EVENTS, Events};
+use crate::{
+    control::{convert, slots::Purpose},
+    transfer::publish::Wish,
+};
+
+/// At most so often is progress told.
+const PROGRESS: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Imports the file in the slot and publishes it.
+pub fn file(rpc: &ControlRpc, uid: u32, request: &UploadRequest) -> Result<Events<UploadEvent>, Failure> {
+    let wish = wish(&request.name, &request.visibility)?;
+    let file = rpc.slots.claim(&request.slot, uid, Purpose::Read)?;
+    let total_bytes = rustix::fs::fstat(&file)
+        .map(|stat| stat.st_size.cast_unsigned())
+        .unwrap_or(0);
+    let (events, stream) = mpsc::channel(EVENTS);
+    let rpc = rpc.clone();
+    // Runs to its end even when the client goes away: what was begun is published whole or not at all.
+    tokio::spawn(async move {
+        let (count, counted) = watch::channel(0);
+        let sink = Arc::new(move |done_bytes| {
+            count.send_replace(done_bytes);
+        });
+        let importing = rpc.publisher.file(file, &wish, sink);
+        let telling = tell_progress(counted, total_bytes, &events);
+        let (published, ()) = tokio::join!(importing, telling);
+        let last = published.and_then(|publication| finished(&rpc, &publication));
+        let event = last
+            .map(|done| UploadEvent {
+                event: Some(Event::Done(done)),
+            })
+            .map_err(Into::into);
+        // A client that is gone hears nothing; the log says what was published.
+        let _ = events.send(event).await;
+    });
+    Ok(Box::pin(ReceiverStream::new(stream)))
+}
+
+/// Ends when the import drops its counter.
+async fn tell_progress(
+    mut counted: watch::Receiver<u64>,
+    total_bytes: u64,
+    events: &mpsc::Sender<Result<UploadEvent, tonic::Status>>,
+) {
+    while counted.changed().await.is_ok() {
+        let done_bytes = *counted.borrow_and_update();
+        let event = UploadEvent {
+            event: Some(Event::Progress(ImportProgress {
+                done_bytes,
+                total_bytes,
+            })),
+        };
+        // A full queue drops this one: a later one says more.
+        let _ = events.try_send(Ok(event));
+        tokio::select! {
+            () = tokio::time::sleep(PROGRESS) => {}
+            () = events.closed() => return,
+        }
+    }
+}
+
+/// Imports a client's stream and publishes it. Without its `end` nothing is kept.
+pub async fn stream(
+    rpc: &ControlRpc,
+    mut messages: Streaming<UploadStreamRequest>,
+) -> Result<UploadStreamResponse, Failure> {
+    let usage = |what: &str| Failure::new(FailureKind::Usage, what);
+    let Some(Part::Header(UploadHeader { name, visibility })) = next(&mut messages).await? else {
+        return Err(usage("an upload begins with its name"));
+    };
+    let wish = wish(&name, &visibility)?;
+    let mut import = rpc.publisher.stream().await?;
+    let mut received = 0;
+    loop {
+        match next(&mut messages).await? {
+            Some(Part::Data(bytes)) if bytes.len() <= MAX_DATA_CHUNK => {
+                received += bytes.len() as u64;
+                import.push(bytes).await?;
+            }
+            Some(Part::End(sent)) if sent == received => break,
+            Some(_) => return Err(usage("the upload is not what the protocol says")),
+            None => {
+                return Err(Failure::new(
+                    FailureKind::Interrupted,
+                    "the upload was cut; nothing was published",
+                ));
+            }
+        }
+    }
+    let publication = rpc.publisher.finish(import, &wish).await?;
+    Ok(UploadStreamResponse {
+        done: Some(finished(rpc, &publication)?),
+    })
+}
+
+async fn next(messages: &mut Streaming<UploadStreamRequest>) -> Result<Option<Part>, Failure> {
+    Ok(messages
+        .next()
+        .await
+        .transpose()?
+        .and_then(|message| message.part))
+}
+
+fn wish(name: &str, visibility: &str) -> Result<Wish, Failure> {
+    let visibility = if visibility.is_empty() {
+        Visibility::default()
+    } else {
+        convert::checked::<Visibility>(visibility)?
+    };
+    Ok(Wish {
+        name: convert::checked(name)?,
+        visibility,
+    })
+}
+
+fn finished(
+    rpc: &ControlRpc,
+    publication: &p2p_proto::rest::publications::Publication,
+) -> Result<UploadDone, Failure> {
+    let session = rpc.sessions.require()?;
+    Ok(convert::upload_done(publication, &session.record.peer_name))
+}

@@ -1,0 +1,344 @@
+//! The REST client. One per session: its only root of trust is the CA that was pinned at login.
+
+use std::{error::Error, time::Duration};
+
+use p2p_proto::{
+    Failure, FailureKind,
+    rest::{
+        PREFIX,
+        index::{IndexDelta, IndexResponse},
+        location::{LocateResponse, PeersResponse},
+        problem::{Problem, ProblemKind},
+        publications::{FileInfo, Publication, PublishRequest, RefQuery, SearchQuery, SearchResponse},
+        session::{Credentials, LoginRequest, LoginResponse, PingRequest, PingResponse, RenewRequest},
+    },
+};
+use reqwest::{Method, RequestBuilder, Response};
+use rustls::{CertificateError, Error as TlsError};
+use serde::{Serialize, de::DeserializeOwned};
+use uuid::Uuid;
+
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 8 << 20;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// A directory, and with a token a session there. Cheap to clone; never printed.
+#[derive(Clone)]
+pub struct DirectoryClient {
+    http: reqwest::Client,
+    url: String,
+    host: String,
+    token: Option<String>,
+}
+
+/// A refusal, in the words of the directory or of the way to it.
+type Refused = Failure;
+
+impl DirectoryClient {
+    /// A client that trusts only this CA (PEM).
+    ///
+    /// # Errors
+    /// When the CA cannot be read.
+    pub fn new(url: &str, ca: &str, token: Option<&str>) -> Result<Self, Failure> {
+        let internal = |error: reqwest::Error| Failure::new(FailureKind::Internal, root_cause(&error));
+        let roots = reqwest::Certificate::from_pem_bundle(ca.as_bytes()).map_err(internal)?;
+        let http = reqwest::Client::builder()
+            .tls_certs_only(roots)
+            .tls_version_min(reqwest::tls::Version::TLS_1_3)
+            .https_only(true)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .build()
+            .map_err(internal)?;
+        let rest = url.trim_start_matches("https://");
+        let host = rest.rsplit_once(':').map_or(rest, |(host, _)| host).to_owned();
+        Ok(Self {
+            http,
+            url: format!("{url}{PREFIX}"),
+            host,
+            token: token.map(str::to_owned),
+        })
+    }
+
+    /// The directory's host, as messages name it.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// `POST /login`.
+    ///
+    /// # Errors
+    /// `CredentialsRefused` with the time until the next try; as every call here: `Unreachable`, `NotLoggedIn`.
+    pub async fn login(&self, body: LoginRequest) -> Result<LoginResponse, Refused> {
+        self.send(Method::POST, "/login", |r| r.json(&body)).await
+    }
+
+    /// `POST /session/renew`.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn renew(&self, body: RenewRequest) -> Result<Credentials, Refused> {
+        self.send(Method::POST, "/session/renew", |r| r.json(&body)).await
+    }
+
+    /// `POST /logout`.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn logout(&self) -> Result<(), Refused> {
+        self.answer(Method::POST, "/logout", |r| r).await.map(drop)
+    }
+
+    /// `POST /ping`.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn ping(&self, body: &PingRequest) -> Result<PingResponse, Refused> {
+        self.send(Method::POST, "/ping", |r| r.json(body)).await
+    }
+
+    /// `POST /publications`.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn publish(&self, body: &PublishRequest) -> Result<Publication, Refused> {
+        self.send(Method::POST, "/publications", |r| r.json(body)).await
+    }
+
+    /// `DELETE /publications/{id}`.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn withdraw(&self, id: Uuid) -> Result<(), Refused> {
+        self.answer(Method::DELETE, &format!("/publications/{id}"), |r| r)
+            .await
+            .map(drop)
+    }
+
+    /// `POST /index`; `None` when the delta does not follow what the directory has: send all.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn index(&self, body: &IndexDelta) -> Result<Option<IndexResponse>, Refused> {
+        let request = self.request(Method::POST, "/index").json(body);
+        let response = request.send().await.map_err(|error| self.away(&error))?;
+        if response.status().is_success() {
+            return self.body(response).await.map(Some);
+        }
+        let problem = self.problem(response).await?;
+        if problem.kind() == Some(ProblemKind::IndexGap) {
+            Ok(None)
+        } else {
+            Err(self.refusal(problem))
+        }
+    }
+
+    /// `GET /download?ref=`.
+    ///
+    /// # Errors
+    /// `NotFound`, `Ambiguous` with candidates; see [`Self::login`].
+    pub async fn locate(&self, reference: &str) -> Result<LocateResponse, Refused> {
+        self.get(
+            "/download",
+            &RefQuery {
+                reference: reference.to_owned(),
+            },
+        )
+        .await
+    }
+
+    /// `GET /files?ref=`.
+    ///
+    /// # Errors
+    /// See [`Self::locate`].
+    pub async fn info(&self, reference: &str) -> Result<FileInfo, Refused> {
+        self.get(
+            "/files",
+            &RefQuery {
+                reference: reference.to_owned(),
+            },
+        )
+        .await
+    }
+
+    /// `GET /search`.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn search(&self, query: &SearchQuery) -> Result<SearchResponse, Refused> {
+        self.get("/search", query).await
+    }
+
+    /// `GET /peers`.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn peers(&self) -> Result<PeersResponse, Refused> {
+        self.send(Method::GET, "/peers", |r| r).await
+    }
+
+    async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, Refused> {
+        self.send(Method::GET, path, |r| r.query(query)).await
+    }
+
+    async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<T, Refused> {
+        let response = self.answer(method, path, fill).await?;
+        self.body(response).await
+    }
+
+    async fn answer(
+        &self,
+        method: Method,
+        path: &str,
+        fill: impl FnOnce(RequestBuilder) -> RequestBuilder,
+    ) -> Result<Response, Refused> {
+        let request = fill(self.request(method, path));
+        let response = request.send().await.map_err(|error| self.away(&error))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let problem = self.problem(response).await?;
+        Err(self.refusal(problem))
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    async fn body<T: DeserializeOwned>(&self, response: Response) -> Result<T, Refused> {
+        let bytes = bounded_body(response, MAX_ANSWER)
+            .await
+            .map_err(|error| self.unreachable(&format!("broke off: {error}")))?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| self.unreachable(&format!("gave a strange answer: {error}")))
+    }
+
+    async fn problem(&self, response: Response) -> Result<Problem, Refused> {
+        let status = response.status();
+        match self.body::<Problem>(response).await {
+            Ok(problem) => Ok(problem),
+            Err(_) => Err(self.unreachable(&format!("answered {status}"))),
+        }
+    }
+
+    fn refusal(&self, problem: Problem) -> Failure {
+        let host = &self.host;
+        let detail = problem.detail.clone().unwrap_or_else(|| problem.title.clone());
+        let next = |message: String| match problem.retry_after_s {
+            Some(seconds) => format!("{message}. Next try in {seconds} s."),
+            None => message,
+        };
+        match problem.kind() {
+            Some(ProblemKind::BadCredentials) => Failure::new(
+                FailureKind::CredentialsRefused,
+                next(format!("{host} refused the user name or password")),
+            ),
+            Some(ProblemKind::TooMany) if self.token.is_none() => Failure::new(
+                FailureKind::CredentialsRefused,
+                next(format!("{host}: too many failed logins")),
+            ),
+            Some(ProblemKind::NoSession) => Failure::not_logged_in(),
+            Some(ProblemKind::Forbidden) => Failure::new(FailureKind::NotPermitted, detail),
+            Some(ProblemKind::NotFound) => Failure::new(FailureKind::NotFound, detail),
+            Some(ProblemKind::Ambiguous) => {
+                Failure::new(FailureKind::Ambiguous, detail).candidates(problem.candidates)
+            }
+            Some(ProblemKind::TooMany | ProblemKind::Unavailable) => self.unreachable(&detail),
+            Some(ProblemKind::Invalid | ProblemKind::BadRequest) => Failure::new(FailureKind::Usage, detail),
+            _ => Failure::new(FailureKind::Internal, format!("{host}: {detail}")),
+        }
+    }
+
+    fn unreachable(&self, what: &str) -> Failure {
+        Failure::new(FailureKind::Unreachable, format!("{} {what}", self.host))
+    }
+
+    /// Why no answer came, as a person can mend it.
+    fn away(&self, error: &reqwest::Error) -> Failure {
+        let host = &self.host;
+        match tls_error(error) {
+            Some(TlsError::InvalidCertificate(CertificateError::NotValidForNameContext {
+                presented,
+                ..
+            })) => {
+                let names: Vec<String> = presented.iter().map(|name| plain_name(name)).collect();
+                let message = format!(
+                    "{host}'s certificate names [{}]: add {host} to api.names, then systemctl reload p2p-directory",
+                    names.join(", ")
+                );
+                Failure::new(FailureKind::Unreachable, message)
+            }
+            Some(TlsError::InvalidCertificate(
+                CertificateError::UnknownIssuer | CertificateError::BadSignature,
+            )) => {
+                let message =
+                    format!("{host} shows a certificate that its CA did not sign. Nothing was sent.");
+                Failure::new(FailureKind::IdentityMismatch, message)
+            }
+            _ => self.unreachable(&format!("cannot be reached: {}", root_cause(error))),
+        }
+    }
+}
+
+/// `DnsName("dir")` and `IpAddress(10.0.0.4)` as they are written in a configuration.
+fn plain_name(presented: &str) -> String {
+    let inner = presented
+        .split_once('(')
+        .map_or(presented, |(_, rest)| rest.trim_end_matches(')'));
+    inner.trim_matches('"').to_owned()
+}
+
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<TlsError>() {
+            return Some(found);
+        }
+        let inner = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref);
+        next = match inner {
+            Some(inner) => Some(inner as &(dyn Error + 'static)),
+            None => error.source(),
+        };
+    }
+    None
+}
+
+/// The innermost cause: what a person needs of a chain of wrappers.
+pub fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let mut last = error;
+    while let Some(next) = last.source() {
+        last = next;
+    }
+    last.to_string()
+}
+
+/// The whole body, or an error when it is larger than `limit` bytes.
+///
+/// # Errors
+/// What broke off, as text.
+pub async fn bounded_body(mut response: Response, limit: usize) -> Result<Vec<u8>, String> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| root_cause(&error))? {
+        if body.len() + chunk.len() > limit {
+            return Err(format!("more than {limit} bytes"));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}

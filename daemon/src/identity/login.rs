@@ -1,0 +1,145 @@
+//! Logging in and out.
+//!
+//! The order matters: first the CA is compared, then the account is compared with the store's, and only then the
+//! password leaves this machine, over TLS that trusts that CA alone.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use jiff::Timestamp;
+use p2p_proto::{API_LEVEL, Failure, FailureKind, PeerName, rest::session::LoginRequest};
+use zeroize::Zeroizing;
+
+use super::{
+    certificate,
+    directory_url::DirectoryUrl,
+    session::{Session, SessionRecord, Sessions},
+    trust::{self, Trust, TrustedCa},
+};
+use crate::{directory::client::DirectoryClient, store::Store};
+
+/// What a login needs besides the account.
+#[derive(Clone, Debug)]
+pub struct Here {
+    /// What this peer wants to be called.
+    pub peer_name: PeerName,
+    /// Where others dial it.
+    pub addresses: Vec<SocketAddr>,
+}
+
+/// What a login brought.
+pub struct LoggedIn {
+    /// The session.
+    pub session: Arc<Session>,
+    /// The advertised addresses, and whether the directory could dial each.
+    pub addresses: Vec<(SocketAddr, bool)>,
+}
+
+/// Logs this peer in; the session is on disk when this returns.
+///
+/// # Errors
+/// `IdentityMismatch`, `NotPermitted` (the store holds another account's files), `CredentialsRefused`, `Unreachable`.
+pub async fn login(
+    sessions: &Sessions,
+    store: &Store,
+    url: &DirectoryUrl,
+    (user, password): (&str, Zeroizing<String>),
+    trust: &Trust,
+    here: Here,
+) -> Result<LoggedIn, Failure> {
+    let ca = trust::establish(url, trust, sessions.pinned(url.as_str()).as_ref()).await?;
+    let held = !store.holds().await?.is_empty();
+    let account = sessions.account().filter(|_| held);
+    let others = |owner: &str| {
+        Failure::new(
+            FailureKind::NotPermitted,
+            format!("this peer holds files of {owner}; another account cannot use it"),
+        )
+        .hint(format!("log in as {owner}, and p2pctl rm what is here first"))
+    };
+    if let Some(account) = &account
+        && account.user.as_str() != user
+    {
+        return Err(others(account.user.as_str()));
+    }
+    let client = DirectoryClient::new(url.as_str(), &ca.pem, None)?;
+    let addresses = here.addresses.clone();
+    let request = LoginRequest {
+        user: user.to_owned(),
+        password: password.to_string(),
+        peer_name: here.peer_name,
+        csr: sessions
+            .key()
+            .request()
+            .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?,
+        addresses: here.addresses,
+        api_level: API_LEVEL,
+    };
+    let response = client.login(request).await?;
+    let answered = response.answered.clone();
+    let now = Timestamp::now();
+    let record = SessionRecord {
+        directory: url.as_str().to_owned(),
+        ca: ca.pem.clone(),
+        ca_fingerprint: fingerprint_in_use(&ca)?,
+        token: response.session_token,
+        user: response.user,
+        user_id: response.user_id,
+        cluster: response.cluster,
+        peer_name: response.peer_name,
+        certificate: response.credentials.certificate,
+        certified_at: now,
+        certificate_expires_at: response.credentials.certificate_expires_at,
+        session_expires_at: response.credentials.session_expires_at,
+        grant_keys: response.credentials.grant_keys,
+        ping_interval_ms: response.ping_interval_ms,
+        unreachable: addresses
+            .iter()
+            .copied()
+            .filter(|address| !answered.contains(address))
+            .collect(),
+    };
+    if let Some(account) = account
+        && (account.cluster, account.user_id) != (record.cluster, record.user_id)
+    {
+        // The name is the same, the account is not: another directory, or made anew.
+        let fresh = DirectoryClient::new(url.as_str(), &ca.pem, Some(&record.token))?;
+        if let Err(error) = fresh.logout().await {
+            tracing::warn!("the refused session could not be ended at the directory: {error}");
+        }
+        return Err(others(&format!("{} of another directory", account.user)));
+    }
+    let session = sessions.begin(record)?;
+    tracing::info!(ACCOUNT = %session.record.user, "logged in to {} as {}", url.as_str(), session.record.peer_name);
+    let addresses = addresses
+        .into_iter()
+        .map(|address| (address, answered.contains(&address)))
+        .collect();
+    Ok(LoggedIn { session, addresses })
+}
+
+fn fingerprint_in_use(ca: &TrustedCa) -> Result<String, Failure> {
+    let internal =
+        |error: certificate::CertificateError| Failure::new(FailureKind::Internal, error.to_string());
+    let first = certificate::certificates(&ca.pem).map_err(internal)?;
+    certificate::fingerprint(&first[0]).map_err(internal)
+}
+
+/// Ends the session here, and at the directory when it can be reached. True when the directory was told.
+///
+/// # Errors
+/// `NotLoggedIn`, or when the session's file cannot be removed.
+pub async fn logout(sessions: &Sessions) -> Result<bool, Failure> {
+    let session = sessions.require()?;
+    let told = match session.client.logout().await {
+        Ok(()) => true,
+        // Over there already.
+        Err(failure) if failure.kind == FailureKind::NotLoggedIn => true,
+        Err(failure) => {
+            tracing::warn!("the directory was not told of the logout: {failure}");
+            false
+        }
+    };
+    sessions.end("")?;
+    tracing::info!(ACCOUNT = %session.record.user, "logged out");
+    Ok(told)
+}

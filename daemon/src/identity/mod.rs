@@ -1,0 +1,14 @@
+//! Who this daemon is: a key for life, and, while somebody is logged in, a session with the certificate that the
+//! directory gave that key.
+//!
+//! [`key`] owns the key, [`session`] what is known of the current session and its file, [`trust`] the first contact with
+//! a directory, [`certificate`] what certificates say and the TLS that is made of them, [`login`] the two ways in and out.
+
+pub mod address;
+pub mod certificate;
+pub mod directory_url;
+pub mod key;
+pub mod login;
+pub mod renew;
+pub mod session;
+pub mod trust;

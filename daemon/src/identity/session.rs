@@ -1,0 +1,330 @@
+//! The session: what the directory gave this daemon at login, kept in `state_dir/session.json` (mode 0600) across
+//! restarts, and `state_dir/known.json`: which CA was pinned for which directory, and whose files the store holds.
+//!
+//! [`Sessions`] owns both files. Each is replaced whole, so a crash leaves the state before or after, never between.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+use p2p_proto::{
+    Failure, FailureKind, PeerId, PeerName, UserName,
+    grant::{GrantKey, Verifier},
+    rest::session::Credentials,
+};
+use rustls::ServerConfig;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::{
+    certificate::{self, PeerTls},
+    key::{PeerKey, write_private},
+    trust::TrustedCa,
+};
+use crate::directory::client::DirectoryClient;
+
+/// What is written of a session. Holds the bearer token: never printed.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// The directory's URL.
+    pub directory: String,
+    /// The CA that was trusted at login, in PEM.
+    pub ca: String,
+    /// Its fingerprint.
+    pub ca_fingerprint: String,
+    /// The bearer token.
+    pub token: String,
+    /// The account.
+    pub user: UserName,
+    /// Its id.
+    pub user_id: Uuid,
+    /// The directory's cluster.
+    pub cluster: Uuid,
+    /// This peer's name there.
+    pub peer_name: PeerName,
+    /// The certificate in PEM.
+    pub certificate: String,
+    /// When the certificate was given.
+    pub certified_at: Timestamp,
+    /// When it ends.
+    pub certificate_expires_at: Timestamp,
+    /// When the session ends.
+    pub session_expires_at: Timestamp,
+    /// The keys that grants are checked with.
+    pub grant_keys: Vec<GrantKey>,
+    /// How often to ping, in milliseconds.
+    pub ping_interval_ms: u64,
+    /// Addresses that were advertised at login and did not answer the directory.
+    pub unreachable: Vec<std::net::SocketAddr>,
+}
+
+impl SessionRecord {
+    /// The same session with what a renewal gave.
+    #[must_use]
+    pub fn renewed(mut self, credentials: Credentials, now: Timestamp) -> Self {
+        self.certificate = credentials.certificate;
+        self.certified_at = now;
+        self.certificate_expires_at = credentials.certificate_expires_at;
+        self.session_expires_at = credentials.session_expires_at;
+        self.grant_keys = credentials.grant_keys;
+        self
+    }
+}
+
+/// A session in use.
+pub struct Session {
+    peer_id: PeerId,
+    /// What is written of it.
+    pub record: SessionRecord,
+    /// The peer port's and the dialler's TLS.
+    pub tls: PeerTls,
+    /// The directory, with this session's token.
+    pub client: DirectoryClient,
+    /// Checks grants.
+    pub verifier: Verifier,
+}
+
+impl Session {
+    fn new(record: SessionRecord, key: &PeerKey) -> Result<Self, Failure> {
+        let internal =
+            |error: certificate::CertificateError| Failure::new(FailureKind::Internal, error.to_string());
+        let ca = certificate::certificates(&record.ca).map_err(internal)?;
+        let chain = certificate::certificates(&record.certificate).map_err(internal)?;
+        let named = certificate::peer_identity(&chain[0]).map_err(internal)?.identity;
+        if named.peer != key.id() || named.cluster != record.cluster || named.user != record.user_id {
+            let message = "the directory certified another key, account or cluster than this peer's";
+            return Err(Failure::new(FailureKind::IdentityMismatch, message));
+        }
+        let tls = PeerTls::new(&ca, &chain, &key.private_key()).map_err(internal)?;
+        let client = DirectoryClient::new(&record.directory, &record.ca, Some(&record.token))?;
+        let verifier = Verifier::new(&record.grant_keys);
+        Ok(Self {
+            peer_id: key.id(),
+            record,
+            tls,
+            client,
+            verifier,
+        })
+    }
+
+    /// This peer's id.
+    #[must_use]
+    pub const fn peer_id(&self) -> PeerId {
+        self.peer_id
+    }
+
+    /// The host of the directory, as messages name it.
+    #[must_use]
+    pub fn directory_host(&self) -> &str {
+        self.client.host()
+    }
+}
+
+/// What outlives a session.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Known {
+    /// Directory URL → its CA in PEM.
+    #[serde(default)]
+    pinned: BTreeMap<String, String>,
+    /// The directory of the last session.
+    #[serde(default)]
+    last_directory: Option<String>,
+    /// Whose files the store holds.
+    #[serde(default)]
+    account: Option<Account>,
+}
+
+/// An account of a cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// The directory's cluster.
+    pub cluster: Uuid,
+    /// The account's id.
+    pub user_id: Uuid,
+    /// Its name.
+    pub user: UserName,
+}
+
+/// The session and what is remembered of earlier ones.
+pub struct Sessions {
+    key: PeerKey,
+    file: PathBuf,
+    known_file: PathBuf,
+    known: Mutex<Known>,
+    current: watch::Sender<Option<Arc<Session>>>,
+    server_tls: watch::Sender<Option<Arc<ServerConfig>>>,
+    ended: Mutex<Option<String>>,
+}
+
+impl Sessions {
+    /// Reads the files in this folder. A session that has ended by time is forgotten.
+    ///
+    /// # Errors
+    /// When a file cannot be read or understood.
+    pub fn load(state_dir: &Path, key: PeerKey) -> Result<Self, Failure> {
+        let file = state_dir.join("session.json");
+        let known_file = state_dir.join("known.json");
+        let known = read_json(&known_file)?.unwrap_or_default();
+        let sessions = Self {
+            key,
+            file,
+            known_file,
+            known: Mutex::new(known),
+            current: watch::Sender::new(None),
+            server_tls: watch::Sender::new(None),
+            ended: Mutex::new(None),
+        };
+        if let Some(record) = read_json::<SessionRecord>(&sessions.file)? {
+            if record.session_expires_at > Timestamp::now() {
+                sessions.put(Session::new(record, &sessions.key)?);
+            } else {
+                sessions.end("the session has ended; log in again")?;
+            }
+        }
+        Ok(sessions)
+    }
+
+    /// The key of this daemon.
+    #[must_use]
+    pub const fn key(&self) -> &PeerKey {
+        &self.key
+    }
+
+    /// The id of this daemon.
+    #[must_use]
+    pub const fn peer_id(&self) -> PeerId {
+        self.key.id()
+    }
+
+    /// The session, when somebody is logged in.
+    #[must_use]
+    pub fn current(&self) -> Option<Arc<Session>> {
+        let session = self.current.borrow().clone()?;
+        (session.record.session_expires_at > Timestamp::now()).then_some(session)
+    }
+
+    /// The session.
+    ///
+    /// # Errors
+    /// `NotLoggedIn`.
+    pub fn require(&self) -> Result<Arc<Session>, Failure> {
+        self.current().ok_or_else(|| {
+            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let mut failure = Failure::not_logged_in();
+            if let Some(reason) = ended {
+                failure.message = format!("not logged in: {reason}");
+            }
+            failure
+        })
+    }
+
+    /// Follows the session as it comes, renews and goes.
+    #[must_use]
+    pub fn subscribe(&self) -> watch::Receiver<Option<Arc<Session>>> {
+        self.current.subscribe()
+    }
+
+    /// The TLS of the peer port; `None` while nobody is logged in.
+    #[must_use]
+    pub fn server_tls(&self) -> watch::Receiver<Option<Arc<ServerConfig>>> {
+        self.server_tls.subscribe()
+    }
+
+    /// The CA that was pinned for this directory.
+    #[must_use]
+    pub fn pinned(&self, url: &str) -> Option<TrustedCa> {
+        let pem = self.known().pinned.get(url)?.clone();
+        let first = certificate::certificates(&pem).ok()?.swap_remove(0);
+        Some(TrustedCa {
+            fingerprint: certificate::fingerprint(&first).ok()?,
+            pem,
+        })
+    }
+
+    /// The directory of the last session.
+    #[must_use]
+    pub fn last_directory(&self) -> Option<String> {
+        self.known().last_directory.clone()
+    }
+
+    /// Whose files the store holds, when anybody's.
+    #[must_use]
+    pub fn account(&self) -> Option<Account> {
+        self.known().account.clone()
+    }
+
+    /// Begins or replaces the session; it is on disk when this returns.
+    ///
+    /// # Errors
+    /// When the record does not fit this daemon's key, or cannot be written.
+    pub fn begin(&self, record: SessionRecord) -> Result<Arc<Session>, Failure> {
+        let session = Session::new(record, &self.key)?;
+        let record = &session.record;
+        {
+            let mut known = self.known();
+            known.pinned.insert(record.directory.clone(), record.ca.clone());
+            known.last_directory = Some(record.directory.clone());
+            known.account = Some(Account {
+                cluster: record.cluster,
+                user_id: record.user_id,
+                user: record.user.clone(),
+            });
+            write_json(&self.known_file, &*known)?;
+        }
+        write_json(&self.file, record)?;
+        Ok(self.put(session))
+    }
+
+    /// Ends the session here; `reason` is told to whoever asks next.
+    ///
+    /// # Errors
+    /// When the file cannot be removed: the session is over in memory all the same.
+    pub fn end(&self, reason: &str) -> Result<(), Failure> {
+        self.current.send_replace(None);
+        self.server_tls.send_replace(None);
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+        let removed = match fs::remove_file(&self.file) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        };
+        removed.map_err(|error| file_failure(&self.file, &error))
+    }
+
+    fn put(&self, session: Session) -> Arc<Session> {
+        let session = Arc::new(session);
+        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.server_tls
+            .send_replace(Some(Arc::clone(&session.tls.server)));
+        self.current.send_replace(Some(Arc::clone(&session)));
+        session
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn file_failure(path: &Path, error: &dyn std::fmt::Display) -> Failure {
+    Failure::new(FailureKind::Internal, format!("{}: {error}", path.display()))
+}
+
+fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<Option<T>, Failure> {
+    match fs::read(path) {
+        Ok(bytes) => serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|error| file_failure(path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(file_failure(path, &error)),
+    }
+}
+
+fn write_json(path: &Path, value: &impl Serialize) -> Result<(), Failure> {
+    let bytes = serde_json::to_vec_pretty(value).map_err(|error| file_failure(path, &error))?;
+    write_private(path, &bytes).map_err(|error| file_failure(path, &error))
+}

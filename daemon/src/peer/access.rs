@@ -1,0 +1,132 @@
+//! Who may read what: the one place where a grant is checked. Knowing a hash opens nothing; a content is served only
+//! under a publication that the grant names and under which this peer holds it.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use p2p_proto::{
+    PeerIdentity,
+    grant::{Action, BadGrant, Expected, Grant, LEEWAY_SECONDS},
+};
+
+use crate::{
+    directory::link::Link,
+    identity::session::Sessions,
+    store::{Content, Store, StoreError},
+};
+
+/// Why a peer gets nothing.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The grant does not count.
+    #[error(transparent)]
+    Grant(#[from] BadGrant),
+    /// Not held here under that publication.
+    #[error("this peer does not hold that publication")]
+    NotHeld,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Decides whether a token counts. Today the directory's grants do; another authority can take its place.
+pub trait Authority: Send + Sync {
+    /// The grant in the token, when `peer` may do `action` with it now.
+    ///
+    /// # Errors
+    /// The first check that fails.
+    fn check(&self, token: &str, peer: &PeerIdentity, action: Action) -> Result<Grant, BadGrant>;
+
+    /// The grant was good when it was checked: is it still?
+    fn still_valid(&self, grant: &Grant) -> bool;
+}
+
+/// Grants that the directory of the current session signed.
+pub struct DirectoryGrants {
+    sessions: Arc<Sessions>,
+    link: Link,
+}
+
+impl DirectoryGrants {
+    /// An authority that follows the session.
+    #[must_use]
+    pub const fn new(sessions: Arc<Sessions>, link: Link) -> Self {
+        Self { sessions, link }
+    }
+}
+
+impl Authority for DirectoryGrants {
+    fn check(&self, token: &str, peer: &PeerIdentity, action: Action) -> Result<Grant, BadGrant> {
+        let session = self.sessions.current().ok_or(BadGrant::UnknownKey)?;
+        let expected = Expected {
+            cluster: session.record.cluster,
+            peer: peer.peer,
+            action,
+            now: Timestamp::now().as_second(),
+            directory_away: !self.link.state().reachable,
+        };
+        session.verifier.verify(token, &expected)
+    }
+
+    fn still_valid(&self, grant: &Grant) -> bool {
+        let end = if self.link.state().reachable {
+            grant.exp
+        } else {
+            grant.offline_exp
+        };
+        Timestamp::now().as_second() <= end.saturating_add(LEEWAY_SECONDS)
+    }
+}
+
+/// An authority and what it guards.
+#[derive(Clone)]
+pub struct Access {
+    authority: Arc<dyn Authority>,
+    store: Store,
+}
+
+/// A content that a peer may read while its grant lasts.
+pub struct Admitted {
+    /// The content.
+    pub content: Content,
+    grant: Grant,
+    authority: Arc<dyn Authority>,
+}
+
+impl Access {
+    /// Guards this store.
+    #[must_use]
+    pub fn new(authority: Arc<dyn Authority>, store: Store) -> Self {
+        Self { authority, store }
+    }
+
+    /// The content that the token lets this peer read.
+    ///
+    /// # Errors
+    /// The grant does not count, or the content is not held under its publication.
+    pub async fn admit(&self, token: &str, peer: &PeerIdentity) -> Result<Admitted, Refusal> {
+        let grant = self.authority.check(token, peer, Action::Read)?;
+        let held = self
+            .store
+            .hold(grant.publication)
+            .await?
+            .ok_or(Refusal::NotHeld)?;
+        if held.publication.hash != grant.hash {
+            return Err(Refusal::NotHeld);
+        }
+        let content = self.store.content(grant.hash).await?.ok_or(Refusal::NotHeld)?;
+        Ok(Admitted {
+            content,
+            grant,
+            authority: Arc::clone(&self.authority),
+        })
+    }
+}
+
+impl Admitted {
+    /// The grant still lasts.
+    #[must_use]
+    pub fn still_valid(&self) -> bool {
+        self.authority.still_valid(&self.grant)
+    }
+}

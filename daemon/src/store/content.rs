@@ -1,0 +1,146 @@
+//! Reading: a content that is open. It owns its descriptor, so it reads on when the content was dropped meanwhile; it
+//! changes nothing, so a crash is nothing to it.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    fs::File,
+    io,
+    os::unix::fs::FileExt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use p2p_proto::ContentHash;
+
+use super::{
+    Store, blocking,
+    disk::{Disk, Kind, read_full},
+    error::StoreError,
+    layer::Layer,
+};
+
+/// A complete content, open to read.
+#[derive(Clone)]
+pub struct Content(Arc<Opened>);
+
+struct Opened {
+    layer: Layer,
+    file: File,
+}
+
+impl Content {
+    /// What it is.
+    #[must_use]
+    pub fn hash(&self) -> ContentHash {
+        self.0.layer.hash()
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.0.layer.size()
+    }
+
+    /// What its groups are checked with.
+    #[must_use]
+    pub fn layer(&self) -> &Layer {
+        &self.0.layer
+    }
+
+    /// Reads exactly these bytes; blocks. They are what is on the disk: whoever takes them checks them.
+    ///
+    /// # Errors
+    /// `UnexpectedEof` past the end, and the disk's.
+    pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.0.file.read_exact_at(buf, offset)
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.0.file
+    }
+}
+
+impl fmt::Debug for Content {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Content({}, {} bytes)", self.hash(), self.size())
+    }
+}
+
+/// The contents that somebody has open, so that a second reader needs no second layer in memory.
+#[derive(Default)]
+pub(super) struct OpenContents(Mutex<HashMap<ContentHash, Weak<Opened>>>);
+
+impl OpenContents {
+    fn map(&self) -> MutexGuard<'_, HashMap<ContentHash, Weak<Opened>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, hash: ContentHash) -> Option<Content> {
+        self.map().get(&hash).and_then(Weak::upgrade).map(Content)
+    }
+
+    fn put(&self, content: &Content) {
+        let mut map = self.map();
+        map.retain(|_, opened| opened.strong_count() > 0);
+        map.insert(content.hash(), Arc::downgrade(&content.0));
+    }
+
+    pub(super) fn forget(&self, hash: ContentHash) {
+        self.map().remove(&hash);
+    }
+}
+
+impl Store {
+    /// Opens a complete content; None when it is not here.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] when the file is gone or has another length, or its layer does not merge to the hash.
+    pub async fn content(&self, hash: ContentHash) -> Result<Option<Content>, StoreError> {
+        let Some(size) = self.inner.metadata.size_of(hash).await? else {
+            return Ok(None);
+        };
+        if let Some(content) = self.inner.open_contents.get(hash) {
+            return Ok(Some(content));
+        }
+        let disk = self.inner.disk.clone();
+        match blocking(move || open(&disk, hash, size)).await {
+            Ok(content) => {
+                self.inner.open_contents.put(&content);
+                Ok(Some(content))
+            }
+            // Dropped between the look into the database and the look into the folder?
+            Err(StoreError::Damaged { .. }) if self.inner.metadata.size_of(hash).await?.is_none() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn open(disk: &Disk, hash: ContentHash, size: u64) -> Result<Content, StoreError> {
+    let damaged = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => StoreError::Damaged { hash },
+        _ => StoreError::Io {
+            doing: "open a stored content",
+            source: error,
+        },
+    };
+    let file = disk.open_named(Kind::Content, hash).map_err(damaged)?;
+    if file.metadata().map_err(damaged)?.len() != size {
+        return Err(StoreError::Damaged { hash });
+    }
+    let count = Layer::group_count(size) as usize;
+    let mut values = Vec::new();
+    if count > 0 {
+        let layer = disk.open_named(Kind::Layer, hash).map_err(damaged)?;
+        // The length is checked before memory is taken for it.
+        if layer.metadata().map_err(damaged)?.len() != count as u64 * 32 {
+            return Err(StoreError::Damaged { hash });
+        }
+        values = vec![[0; 32]; count];
+        let read = read_full(&layer, 0, values.as_flattened_mut()).map_err(damaged)?;
+        if read != count * 32 {
+            return Err(StoreError::Damaged { hash });
+        }
+    }
+    let layer = Layer::from_values(hash, size, values).map_err(|_| StoreError::Damaged { hash })?;
+    Ok(Content(Arc::new(Opened { layer, file })))
+}

@@ -1,0 +1,106 @@
+//! Export: a stored content into an empty file that the user passed. Every byte is checked against the layer on its
+//! way. Nothing of the store changes, and a crash leaves the user's file for the tool that made it.
+
+use std::{fs::File, io, os::fd::OwnedFd};
+
+use p2p_proto::ContentHash;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ProgressSink, Store, blocking,
+    buffer::{BUFFER_LEN, Buffer},
+    content::Content,
+    disk::{free_bytes, read_full, reflink, write_at},
+    error::{StoreError, is_full},
+};
+
+impl Store {
+    /// Writes the whole content into the empty regular file and returns its size in bytes. Making that file durable is
+    /// its owner's part. Stops soon after the caller is dropped.
+    ///
+    /// # Errors
+    /// [`StoreError::NotStored`]; [`StoreError::NotRegular`]; [`StoreError::NotEmpty`]; [`StoreError::OutputFull`];
+    /// [`StoreError::Damaged`] when the stored bytes are not the content any more. Then the file is left empty.
+    pub async fn export(
+        &self,
+        hash: ContentHash,
+        target: OwnedFd,
+        progress: ProgressSink,
+    ) -> Result<u64, StoreError> {
+        let content = self.content(hash).await?.ok_or(StoreError::NotStored { hash })?;
+        let cancelled = CancellationToken::new();
+        let _guard = cancelled.clone().drop_guard();
+        blocking(move || {
+            let target = File::from(target);
+            check_target(&target)?;
+            let written = write(&content, &target, &progress, &cancelled);
+            if written.is_err()
+                && let Err(error) = target.set_len(0)
+            {
+                tracing::warn!(%error, "cannot empty the output again");
+            }
+            written
+        })
+        .await
+    }
+}
+
+/// Refuses what is not an empty regular file, or would not let us write where we want: the kernel ignores the offset of
+/// a `pwrite` into a file that is open for appending.
+pub(super) fn check_target(target: &File) -> Result<(), StoreError> {
+    let flags = rustix::fs::fcntl_getfl(target)
+        .map_err(|errno| StoreError::io("look at the output")(errno.into()))?;
+    if flags.contains(rustix::fs::OFlags::APPEND) {
+        let source = io::Error::new(io::ErrorKind::InvalidInput, "it is open for appending");
+        return Err(StoreError::Io {
+            doing: "write to the output",
+            source,
+        });
+    }
+    let meta = target.metadata().map_err(StoreError::io("look at the output"))?;
+    match (meta.is_file(), meta.len()) {
+        (false, _) => Err(StoreError::NotRegular),
+        (true, 0) => Ok(()),
+        (true, _) => Err(StoreError::NotEmpty),
+    }
+}
+
+fn write(
+    content: &Content,
+    target: &File,
+    progress: &ProgressSink,
+    cancelled: &CancellationToken,
+) -> Result<u64, StoreError> {
+    let damaged = StoreError::Damaged { hash: content.hash() };
+    let size = content.size();
+    let shared = size > 0 && reflink(target, content.file()).map_err(StoreError::io("reflink the output"))?;
+    let mut buffer = Buffer::new();
+    let mut done = 0;
+    while done < size {
+        let want = (size - done).min(BUFFER_LEN as u64) as usize;
+        let bytes = &mut buffer.bytes_mut()[..want];
+        // The target may be open for writing only, and a clone has the same blocks.
+        let read = read_full(content.file(), done, bytes).map_err(StoreError::io("read the content"))?;
+        if read < want || !content.layer().verify(done, bytes) {
+            return Err(damaged);
+        }
+        if !shared {
+            write_at(target, done, bytes).map_err(|error| match is_full(&error) {
+                true => StoreError::OutputFull {
+                    needed: size,
+                    usable: free_bytes(target).unwrap_or(0),
+                },
+                false => StoreError::Io {
+                    doing: "write the output",
+                    source: error,
+                },
+            })?;
+        }
+        done += want as u64;
+        progress(done);
+        if cancelled.is_cancelled() {
+            return Err(StoreError::Cancelled);
+        }
+    }
+    Ok(size)
+}

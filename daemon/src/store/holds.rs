@@ -1,0 +1,223 @@
+//! Holds: which publications this peer serves, and with which content. The rows live in the database; each change of
+//! them is one transaction with its entry in the index log. A content lives as long as a hold, or a claim of somebody
+//! who has just brought it and is about to hold it.
+//!
+//! Dropping is database first, then the files: a crash between leaves files that no row names, and `Store::open`
+//! removes those.
+
+use p2p_proto::{ContentHash, index::HoldState, rest::publications::Publication};
+use sqlx::{Connection, Row, SqliteConnection, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{
+    Store,
+    error::StoreError,
+    index_log,
+    metadata::{self, Writer, signed, unsigned},
+};
+
+/// One publication that this peer holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HeldFile {
+    /// What is held.
+    pub publication: Publication,
+    /// Bytes of it on this disk.
+    pub stored_bytes: u64,
+    /// How much of it.
+    pub state: HoldState,
+}
+
+const COLUMNS: &str =
+    "SELECT h.publication, h.hash, c.size, h.state, h.owner, h.name, h.version, h.visibility,
+    h.published_at FROM holds h JOIN contents c ON c.hash = h.hash";
+
+/// [`COLUMNS`] and a condition.
+fn select(condition: &str) -> sqlx::AssertSqlSafe<String> {
+    // Both parts are literals of this file.
+    sqlx::AssertSqlSafe(format!("{COLUMNS} {condition}"))
+}
+
+impl Store {
+    /// Records that the content of this publication, which is stored whole, is served from now on. Again is harmless.
+    ///
+    /// # Errors
+    /// [`StoreError::NotStored`] when the content is not here, [`StoreError::Mismatch`] when it has another size or the
+    /// publication is held with another content.
+    pub async fn add_hold(&self, publication: &Publication) -> Result<(), StoreError> {
+        let (store, publication) = (self.clone(), publication.clone());
+        self.finish(async move {
+            let mut writer = store.inner.metadata.writer().await?;
+            let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+            insert(&mut tx, &publication).await?;
+            tx.commit().await?;
+            store.inner.claims.release(publication.hash);
+            Ok(())
+        })
+        .await
+    }
+
+    /// All holds, by name.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn holds(&self) -> Result<Vec<HeldFile>, StoreError> {
+        let rows = sqlx::query(select("ORDER BY h.name, h.owner, h.version"))
+            .fetch_all(self.inner.metadata.reader())
+            .await?;
+        rows.iter().map(held).collect()
+    }
+
+    /// The hold of one publication.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn hold(&self, publication: Uuid) -> Result<Option<HeldFile>, StoreError> {
+        let row = sqlx::query(select("WHERE h.publication = ?"))
+            .bind(&publication.as_bytes()[..])
+            .fetch_optional(self.inner.metadata.reader())
+            .await?;
+        row.as_ref().map(held).transpose()
+    }
+
+    /// The holds that keep a content, by name.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn holds_of(&self, hash: ContentHash) -> Result<Vec<HeldFile>, StoreError> {
+        let rows = sqlx::query(select("WHERE h.hash = ? ORDER BY h.name, h.owner, h.version"))
+            .bind(&hash.as_bytes()[..])
+            .fetch_all(self.inner.metadata.reader())
+            .await?;
+        rows.iter().map(held).collect()
+    }
+
+    /// Serves this publication no longer. With its last hold the content goes; readers that have it open read on.
+    /// Returns the bytes freed: 0 while another hold keeps the content, and for a publication that was not held.
+    ///
+    /// # Errors
+    /// The database's; then nothing changed.
+    pub async fn drop_hold(&self, publication: Uuid) -> Result<u64, StoreError> {
+        let store = self.clone();
+        self.finish(async move {
+            let mut writer = store.inner.metadata.writer().await?;
+            let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+            let row = sqlx::query("DELETE FROM holds WHERE publication = ? RETURNING hash, state")
+                .bind(&publication.as_bytes()[..])
+                .fetch_optional(&mut *tx)
+                .await?;
+            let Some(row) = row else { return Ok(0) };
+            let hash = metadata::hash(&row, 0)?;
+            let before = index_log::state(row.try_get(1)?)?;
+            index_log::append(&mut tx, publication, Some(before), None).await?;
+            let freed = match store.inner.claims.any(hash) {
+                true => None,
+                false => metadata::forget(&mut tx, hash).await?,
+            };
+            tx.commit().await?;
+            store.removed(writer, hash, freed).await
+        })
+        .await
+    }
+
+    /// Gives up the claim that an import or a committed fetch has on its content: it will not be held. Without another
+    /// claim and without a hold the content goes. Returns the bytes freed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn forget_unheld(&self, hash: ContentHash) -> Result<u64, StoreError> {
+        let store = self.clone();
+        self.finish(async move {
+            let mut writer = store.inner.metadata.writer().await?;
+            store.inner.claims.release(hash);
+            if store.inner.claims.any(hash) {
+                return Ok(0);
+            }
+            let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+            let freed = metadata::forget(&mut tx, hash).await?;
+            tx.commit().await?;
+            store.removed(writer, hash, freed).await
+        })
+        .await
+    }
+
+    /// Removes the files of a content that the database knows no more, before the next one may write.
+    async fn removed(
+        &self,
+        writer: Writer,
+        hash: ContentHash,
+        freed: Option<u64>,
+    ) -> Result<u64, StoreError> {
+        let Some(size) = freed else { return Ok(0) };
+        self.inner.open_contents.forget(hash);
+        let disk = self.inner.disk.clone();
+        let gone = super::blocking(move || Ok(disk.remove_content(hash))).await?;
+        drop(writer);
+        self.inner.space.removed(size);
+        if let Err(error) = gone {
+            tracing::warn!(%error, CONTENT_HASH = %hash, "a dropped content's file stays until the next start");
+            return Ok(0);
+        }
+        Ok(size)
+    }
+}
+
+async fn insert(db: &mut SqliteConnection, publication: &Publication) -> Result<(), StoreError> {
+    let hash = publication.hash;
+    let size = metadata::size_of(db, hash)
+        .await?
+        .ok_or(StoreError::NotStored { hash })?;
+    if size != publication.size {
+        return Err(StoreError::Mismatch { hash });
+    }
+    let row = sqlx::query("SELECT hash FROM holds WHERE publication = ?")
+        .bind(&publication.id.as_bytes()[..])
+        .fetch_optional(&mut *db)
+        .await?;
+    let known = row.map(|row| metadata::hash(&row, 0)).transpose()?;
+    if known.is_some_and(|known| known != hash) {
+        return Err(StoreError::Mismatch { hash });
+    }
+    sqlx::query(
+        "INSERT INTO holds (publication, hash, state, owner, name, version, visibility, published_at)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (publication) DO UPDATE SET owner = excluded.owner,
+         name = excluded.name, version = excluded.version, visibility = excluded.visibility,
+         published_at = excluded.published_at",
+    )
+    .bind(&publication.id.as_bytes()[..])
+    .bind(&hash.as_bytes()[..])
+    .bind(index_log::state_name(HoldState::Complete))
+    .bind(publication.owner.as_str())
+    .bind(publication.name.as_str())
+    .bind(signed(publication.version)?)
+    .bind(publication.visibility.as_str())
+    .bind(publication.published_at.to_string())
+    .execute(&mut *db)
+    .await?;
+    match known {
+        Some(_) => Ok(()),
+        None => index_log::append(db, publication.id, None, Some(HoldState::Complete)).await,
+    }
+}
+
+/// A row of [`COLUMNS`].
+fn held(row: &SqliteRow) -> Result<HeldFile, StoreError> {
+    let size = unsigned(row, 2)?;
+    let bad = |what| move |_| StoreError::Corrupt(what);
+    Ok(HeldFile {
+        publication: Publication {
+            id: index_log::publication(row, 0)?,
+            owner: row.try_get::<&str, _>(4)?.parse().map_err(bad("an owner"))?,
+            name: row.try_get::<&str, _>(5)?.parse().map_err(bad("a file name"))?,
+            version: unsigned(row, 6)?,
+            hash: metadata::hash(row, 1)?,
+            size,
+            visibility: row.try_get::<&str, _>(7)?.parse().map_err(bad("a visibility"))?,
+            published_at: row
+                .try_get::<&str, _>(8)?
+                .parse()
+                .map_err(|_| StoreError::Corrupt("a time of publishing"))?,
+        },
+        stored_bytes: size,
+        state: index_log::state(row.try_get(3)?)?,
+    })
+}

@@ -1,0 +1,167 @@
+//! Room on the disk: what may still be stored, and who was promised it. Owns the numbers, nothing on disk; after a crash
+//! they are made anew from the database and the file system.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::{disk::Disk, error::StoreError};
+
+/// The books. `usable` = the lesser of (free on the file system − kept free − promised but not yet written) and
+/// (quota − stored − promised).
+pub(super) struct Space {
+    disk: Arc<Disk>,
+    max_size: Option<u64>,
+    reserve_free: u64,
+    books: Mutex<Books>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Books {
+    /// Bytes of registered contents.
+    stored: u64,
+    /// Bytes promised to running imports and fetches, written or not.
+    promised: u64,
+    /// The part of those that the file system does not count as used yet.
+    unwritten: u64,
+}
+
+impl Space {
+    pub(super) fn new(disk: Arc<Disk>, max_size: Option<u64>, reserve_free: u64, stored: u64) -> Self {
+        let books = Books {
+            stored,
+            ..Books::default()
+        };
+        Self {
+            disk,
+            max_size,
+            reserve_free,
+            books: Mutex::new(books),
+        }
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        // The books are whole between any two statements, so a panic elsewhere does not spoil them.
+        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) const fn max_size(&self) -> Option<u64> {
+        self.max_size
+    }
+
+    fn quota_left(&self, books: &Books) -> u64 {
+        let taken = books.stored.saturating_add(books.promised);
+        self.max_size.map_or(u64::MAX, |max| max.saturating_sub(taken))
+    }
+
+    fn disk_left(&self, books: &Books) -> io::Result<u64> {
+        let kept = self.reserve_free.saturating_add(books.unwritten);
+        Ok(self.disk.free()?.saturating_sub(kept))
+    }
+
+    /// Bytes that may still be stored.
+    pub(super) fn usable(&self) -> io::Result<u64> {
+        let books = *self.books();
+        Ok(self.disk_left(&books)?.min(self.quota_left(&books)))
+    }
+
+    /// The error of a write that found the disk full after all.
+    pub(super) fn full(&self, needed: u64) -> StoreError {
+        let usable = self.usable().unwrap_or(0);
+        StoreError::NoSpace {
+            needed,
+            usable,
+            path: self.disk.root().to_owned(),
+        }
+    }
+
+    /// A registered content was removed.
+    pub(super) fn removed(&self, size: u64) {
+        let mut books = self.books();
+        books.stored = books.stored.saturating_sub(size);
+    }
+}
+
+/// Bytes promised to one import or fetch; given back when dropped.
+pub(super) struct Reservation {
+    space: Arc<Space>,
+    promised: u64,
+    unwritten: u64,
+}
+
+impl Reservation {
+    /// Nothing yet.
+    pub(super) const fn new(space: Arc<Space>) -> Self {
+        Self {
+            space,
+            promised: 0,
+            unwritten: 0,
+        }
+    }
+
+    /// Promises `more` bytes of the quota.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`], and nothing was promised.
+    pub(super) fn promise(&mut self, more: u64) -> Result<(), StoreError> {
+        let mut books = self.space.books();
+        let usable = self.space.quota_left(&books);
+        if more > usable {
+            return Err(self.refuse(self.promised.saturating_add(more), usable));
+        }
+        books.promised += more;
+        self.promised += more;
+        Ok(())
+    }
+
+    /// Promises `more` bytes of the disk. Bytes that are shared by reflink need none.
+    ///
+    /// # Errors
+    /// [`StoreError::NoSpace`], and nothing was promised; when the file system does not answer.
+    pub(super) fn claim_disk(&mut self, more: u64) -> Result<(), StoreError> {
+        let mut books = self.space.books();
+        let usable = self
+            .space
+            .disk_left(&books)
+            .map_err(StoreError::io("measure the free space"))?;
+        if more > usable {
+            return Err(self.refuse(self.promised, usable));
+        }
+        books.unwritten += more;
+        self.unwritten += more;
+        Ok(())
+    }
+
+    fn refuse(&self, needed: u64, usable: u64) -> StoreError {
+        StoreError::NoSpace {
+            needed,
+            usable,
+            path: self.space.disk.root().to_owned(),
+        }
+    }
+
+    /// The file system counts these bytes as used now.
+    pub(super) fn wrote(&mut self, bytes: u64) {
+        let bytes = bytes.min(self.unwritten);
+        self.unwritten -= bytes;
+        self.space.books().unwritten -= bytes;
+    }
+
+    /// The promised bytes are a registered content now.
+    pub(super) fn settle(self, size: u64) {
+        self.space.books().stored += size;
+    }
+
+    pub(super) fn full(&self) -> StoreError {
+        self.space.full(self.promised)
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        let mut books = self.space.books();
+        books.promised -= self.promised;
+        books.unwritten -= self.unwritten;
+    }
+}

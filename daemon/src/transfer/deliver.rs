@@ -1,0 +1,114 @@
+//! Brings verified bytes to the person who waits: into the file that their tool passed, or as a stream while they come.
+
+use std::{os::fd::OwnedFd, sync::Arc};
+
+use bytes::Bytes;
+use p2p_proto::{Failure, FailureKind, MAX_DATA_CHUNK};
+use tokio::{sync::mpsc, task::spawn_blocking};
+
+use super::progress::{State, Transfer};
+use crate::store::{Content, Store};
+
+/// Writes the stored content into the passed file.
+///
+/// # Errors
+/// `DiskFull` when the file's disk is, `HashMismatch` when the stored content has rotted.
+pub async fn into_file(store: &Store, transfer: &Transfer, file: OwnedFd) -> Result<(), Failure> {
+    store
+        .export(transfer.publication.hash, file, Arc::new(|_| {}))
+        .await?;
+    Ok(())
+}
+
+/// Sends the bytes in order while the transfer brings them. Ends quietly when nobody listens any more.
+///
+/// # Errors
+/// The transfer's failure.
+pub async fn while_it_comes(
+    store: &Store,
+    transfer: &Transfer,
+    listener: mpsc::Sender<Bytes>,
+) -> Result<(), Failure> {
+    let mut progress = transfer.subscribe();
+    let mut sent = 0;
+    let size = transfer.publication.size;
+    loop {
+        let now = progress.borrow_and_update().clone();
+        if let State::Failed(failure) = now.state {
+            return Err(failure);
+        }
+        while sent < now.frontier {
+            let Some(incoming) = transfer.incoming() else {
+                break;
+            };
+            let length = (now.frontier - sent).min(MAX_DATA_CHUNK as u64) as usize;
+            let incoming = incoming.clone();
+            let bytes = blocking(move || {
+                let mut bytes = vec![0; length];
+                incoming.read_at(sent, &mut bytes).map(|()| bytes)
+            })
+            .await?;
+            sent += bytes.len() as u64;
+            if listener.send(bytes.into()).await.is_err() {
+                return Ok(());
+            }
+        }
+        if sent == size {
+            return Ok(());
+        }
+        if matches!(now.state, State::Done(_)) {
+            return from_store(store, transfer, sent, &listener).await;
+        }
+        if progress.changed().await.is_err() {
+            return Err(super::progress::interrupted("the transfer is gone"));
+        }
+    }
+}
+
+/// Sends what is left of a content that was here already; every group is verified on its way.
+async fn from_store(
+    store: &Store,
+    transfer: &Transfer,
+    mut sent: u64,
+    listener: &mpsc::Sender<Bytes>,
+) -> Result<(), Failure> {
+    let publication = &transfer.publication;
+    let gone = || {
+        Failure::new(
+            FailureKind::NotFound,
+            format!("{} was dropped meanwhile", publication.name),
+        )
+    };
+    let content = store.content(publication.hash).await?.ok_or_else(gone)?;
+    while sent < content.size() {
+        let length = (content.size() - sent).min(MAX_DATA_CHUNK as u64) as usize;
+        let reader = content.clone();
+        let (bytes, sound) = blocking(move || read_verified(&reader, sent, length)).await?;
+        if !sound {
+            let message = format!("{}: the stored copy is damaged", publication.name);
+            return Err(Failure::new(FailureKind::HashMismatch, message));
+        }
+        sent += length as u64;
+        if listener.send(bytes.into()).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+fn read_verified(content: &Content, offset: u64, length: usize) -> std::io::Result<(Vec<u8>, bool)> {
+    let mut bytes = vec![0; length];
+    content.read_at(offset, &mut bytes)?;
+    let sound = content.layer().verify(offset, &bytes);
+    Ok((bytes, sound))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Failure> {
+    let internal = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Internal, error.to_string());
+    spawn_blocking(work)
+        .await
+        .map_err(|error| internal(&error))?
+        .map_err(|error| internal(&error))
+}

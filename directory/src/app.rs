@@ -1,0 +1,221 @@
+//! The whole program: `Config → build() → App → start()`. In `build` folders, keys and database are made or read and
+//! every socket is bound; in `start` they are served. A test boots the very same.
+
+use std::{
+    fs::File,
+    net::SocketAddr,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::Context;
+use jiff::Timestamp;
+use p2p_service::{
+    accept::{self, AcceptLimits},
+    lifecycle::Lifecycle,
+    paths::{create_private_dir, default_paths},
+};
+use tokio::net::{TcpListener, UnixListener};
+
+use crate::{
+    accounts::password::Passwords,
+    admin,
+    ca::{authority::Authority, grants::Grants},
+    certificate::{CurrentCertificate, renew_task},
+    clock::Clock,
+    config::{Config, PROGRAM},
+    leases::sweep_task,
+    names::server_names,
+    reload::{Reload, Reloader},
+    routes,
+    serving::{Limits, Protocol, Serving},
+    state::{Parts, Settings, State},
+    storage::{Sqlite, Storage},
+};
+
+/// A directory whose sockets are bound.
+pub struct App {
+    config: Config,
+    state: Arc<State>,
+    certificate: Arc<CurrentCertificate>,
+    renew_at: Timestamp,
+    listeners: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+    admin: UnixListener,
+    url: String,
+    lock: File,
+}
+
+/// A directory that runs.
+pub struct Running {
+    /// Applies a changed configuration.
+    pub reloader: Reloader,
+    state: Arc<State>,
+    admin_socket: PathBuf,
+    // Held as long as the state folder is in use.
+    _lock: File,
+}
+
+impl App {
+    /// Makes or reads what there is, and binds.
+    ///
+    /// # Errors
+    /// When a file, the database or a socket cannot be had.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
+        let state_dir = &config.state_dir;
+        create_private_dir(state_dir, 0o700).with_context(|| format!("cannot make {}", state_dir.display()))?;
+        let lock = lock(state_dir)?;
+        let state = Arc::new(open_state(&config, clock).await?);
+        let names = server_names(&config.api.names);
+        let (certificate, renew_at) = CurrentCertificate::new(state_dir.clone(), state.clone(), names.clone())?;
+        let listeners = accept::bind(&config.api.listen)?;
+        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+        let admin = bind_admin(&config)?;
+        Ok(Self {
+            url: url(&names, &addresses),
+            certificate: Arc::new(certificate),
+            config,
+            state,
+            renew_at,
+            listeners,
+            addresses,
+            admin,
+            lock,
+        })
+    }
+
+    /// Where the API listens, in the order configured.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// What requests share.
+    #[must_use]
+    pub fn state(&self) -> Arc<State> {
+        self.state.clone()
+    }
+
+    /// Serves until the life cycle stops. `file` is what a reload reads, as it was given on the command line.
+    #[must_use]
+    pub fn start(self, lifecycle: &Lifecycle, file: Option<PathBuf>) -> Running {
+        let serving = |router| Serving { router, limits: Limits::default(), lifecycle: lifecycle.clone() };
+        let api = serving(routes::router(self.state.clone()));
+        let tls = self.certificate.served();
+        let limits = AcceptLimits::default();
+        let accepting = accept::serve_tls(self.listeners, tls, limits, lifecycle.clone(), move |stream, from| {
+            let protocol = match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => Protocol::Http2,
+                _ => Protocol::Http1,
+            };
+            api.clone().connection(stream, protocol, Some(from))
+        });
+        let admin_router = admin::server::router(self.state.clone());
+        let admin = admin::server::accept_task(self.admin, serving(admin_router));
+        let admin_socket = self.config.admin_socket();
+        let (reload, reloader) = Reload::new(self.state.clone(), self.certificate.clone(), self.config, file);
+        lifecycle.spawn("api", accepting);
+        lifecycle.spawn("admin", admin);
+        spawn_until_stop(lifecycle, "sweeper", sweep_task(self.state.clone()));
+        spawn_until_stop(lifecycle, "certificate", renew_task(self.certificate, self.renew_at));
+        spawn_until_stop(lifecycle, "reload", reload.task());
+        let fingerprint = self.state.authority.fingerprint();
+        tracing::info!("p2p-directory runs at {}, CA {fingerprint}", self.url);
+        p2p_service::notify::ready();
+        Running { reloader, state: self.state, admin_socket, _lock: self.lock }
+    }
+}
+
+impl Running {
+    /// Closes what is still open, after the life cycle has ended.
+    pub async fn close(self) {
+        // The next start replaces a socket that is left behind.
+        let _ = std::fs::remove_file(&self.admin_socket);
+        self.state.storage.close().await;
+    }
+}
+
+/// Boots a directory and serves until the life cycle stops.
+///
+/// # Errors
+/// When it cannot be built, or a task of it died.
+pub async fn run(config: Config, clock: Arc<dyn Clock>, lifecycle: Lifecycle) -> anyhow::Result<()> {
+    let running = App::build(config, clock).await?.start(&lifecycle, None);
+    lifecycle.soft().cancelled().await;
+    lifecycle.tracker().close();
+    lifecycle.tracker().wait().await;
+    running.close().await;
+    anyhow::ensure!(!lifecycle.failed(), "a task of the directory died");
+    Ok(())
+}
+
+/// Makes the CA, the keys and the database, or reads them.
+///
+/// # Errors
+/// When one of them cannot be had.
+pub async fn open_state(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<State> {
+    let now = clock.now();
+    let authority = Authority::load_or_create(&config.state_dir, now)?;
+    let grants = Grants::load_or_create(&config.state_dir)?;
+    let file = config.database_file();
+    let storage = Sqlite::open(&file, clock.clone()).await;
+    let storage: Arc<dyn Storage> = Arc::new(storage.with_context(|| file.display().to_string())?);
+    Ok(State::from(Parts {
+        cluster: storage.cluster().await?,
+        storage,
+        authority,
+        grants,
+        passwords: Passwords::new()?,
+        clock,
+        settings: Settings { liveness: config.liveness, session: config.session },
+    }))
+}
+
+/// For tasks without an end of their own.
+fn spawn_until_stop(
+    lifecycle: &Lifecycle,
+    name: &'static str,
+    task: impl Future<Output = anyhow::Result<()>> + Send + 'static,
+) {
+    let stop = lifecycle.soft().clone();
+    lifecycle.spawn(name, async move {
+        tokio::select! {
+            ended = task => ended,
+            () = stop.cancelled() => Ok(()),
+        }
+    });
+}
+
+/// Two directories on one state folder would each be right about half of it.
+fn lock(folder: &Path) -> anyhow::Result<File> {
+    use rustix::fs::{FlockOperation, flock};
+    let path = folder.join("lock");
+    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = file.with_context(|| path.display().to_string())?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)
+        .with_context(|| format!("{}: another p2p-directory runs on this state folder", folder.display()))?;
+    Ok(file)
+}
+
+/// Open to the group of that name where there is one; else to its own user, and as a service to its group.
+fn bind_admin(config: &Config) -> anyhow::Result<UnixListener> {
+    let paths = default_paths(PROGRAM);
+    let folder = &config.runtime_dir;
+    create_private_dir(folder, if paths.system { 0o755 } else { 0o700 })
+        .with_context(|| format!("cannot make {}", folder.display()))?;
+    let group = matches!(nix::unistd::Group::from_name(PROGRAM), Ok(Some(_))).then_some(PROGRAM);
+    let mode = if paths.system || group.is_some() { 0o660 } else { 0o600 };
+    let socket = config.admin_socket();
+    let listener = accept::bind_unix(&socket, mode, group).with_context(|| socket.display().to_string())?;
+    let found = std::fs::metadata(&socket)?.permissions().mode() & 0o777;
+    anyhow::ensure!(found == mode, "{}: mode is {found:o}, not {mode:o}", socket.display());
+    Ok(listener)
+}
+
+fn url(names: &[String], addresses: &[SocketAddr]) -> String {
+    let name = names.first().map_or("localhost", String::as_str);
+    let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
+    let port = addresses.first().map_or(p2p_proto::DIRECTORY_PORT, SocketAddr::port);
+    format!("https://{name}:{port}")
+}

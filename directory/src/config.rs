@@ -1,0 +1,365 @@
+//! `p2p-directory.toml`: every key is optional, an unknown one is an error. Environment and file are layered by the
+//! `service` crate; here is what the keys mean and what they may be.
+
+use std::{
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use p2p_service::{
+    config::{ConfigError, HumanDuration},
+    paths::default_paths,
+};
+use serde::Deserialize;
+
+/// The program's name, as folders and groups have it.
+pub const PROGRAM: &str = "p2p-directory";
+
+/// What its environment variables begin with.
+pub const ENV_PREFIX: &str = "P2P_DIRECTORY_";
+
+/// Overrides `[log] level`, in the syntax of `tracing`'s env filter.
+pub const LOG_VARIABLE: &str = "P2P_DIRECTORY_LOG";
+
+/// The configuration.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Keys and database.
+    pub state_dir: PathBuf,
+    /// The admin socket.
+    pub runtime_dir: PathBuf,
+    /// `[api]`
+    pub api: Api,
+    /// `[database]`
+    pub database: Database,
+    /// `[liveness]`
+    pub liveness: Liveness,
+    /// `[session]`
+    pub session: Session,
+    /// `[log]`
+    pub log: Log,
+    /// `[metrics]`
+    pub metrics: Metrics,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let paths = default_paths(PROGRAM);
+        Self {
+            state_dir: paths.state_dir,
+            runtime_dir: paths.runtime_dir,
+            api: Api::default(),
+            database: Database::default(),
+            liveness: Liveness::default(),
+            session: Session::default(),
+            log: Log::default(),
+            metrics: Metrics::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads environment, file and defaults.
+    ///
+    /// # Errors
+    /// Names file, line and key.
+    pub fn load(explicit: Option<&Path>) -> Result<Self, ConfigError> {
+        p2p_service::config::load_with(ENV_PREFIX, explicit, &default_paths(PROGRAM).config_file, &[LOG_VARIABLE])
+    }
+
+    /// Where the admin API is.
+    #[must_use]
+    pub fn admin_socket(&self) -> PathBuf {
+        self.runtime_dir.join("admin.sock")
+    }
+
+    /// Where the database is.
+    #[must_use]
+    pub fn database_file(&self) -> PathBuf {
+        self.state_dir.join("directory.db")
+    }
+}
+
+/// Where the API is.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Api {
+    /// Where it listens.
+    pub listen: Vec<SocketAddr>,
+    /// Names and addresses in its certificate; empty: this host's.
+    pub names: Vec<ServerName>,
+}
+
+impl Default for Api {
+    fn default() -> Self {
+        let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, p2p_proto::DIRECTORY_PORT));
+        Self { listen: vec![any], names: Vec::new() }
+    }
+}
+
+/// A DNS name or an IP address.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct ServerName(String);
+
+impl TryFrom<String> for ServerName {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match rustls::pki_types::ServerName::try_from(text.as_str()) {
+            Ok(rustls::pki_types::ServerName::IpAddress(_)) => {
+                // The one spelling of it.
+                let address = text.parse::<std::net::IpAddr>().map_err(|error| error.to_string())?;
+                Ok(Self(address.to_string()))
+            }
+            Ok(_) => Ok(Self(text.to_lowercase())),
+            Err(_) => Err(format!("\"{text}\" is no host name or address")),
+        }
+    }
+}
+
+impl fmt::Display for ServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// Where it remembers.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// Which database.
+    pub url: DatabaseUrl,
+}
+
+/// `sqlite`: a file in the state folder.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub enum DatabaseUrl {
+    /// In the state folder.
+    #[default]
+    Sqlite,
+}
+
+impl TryFrom<String> for DatabaseUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        match text.as_str() {
+            "sqlite" => Ok(Self::Sqlite),
+            _ if text.starts_with("postgres") => Err("PostgreSQL comes with a later version; use \"sqlite\"".to_owned()),
+            // The text is not repeated: a database's URL may hold a password.
+            _ => Err("the database is \"sqlite\"".to_owned()),
+        }
+    }
+}
+
+/// Who counts as alive.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(try_from = "RawLiveness")]
+pub struct Liveness {
+    /// How often peers ping.
+    pub ping_interval: Duration,
+    /// How long a silent peer stays listed.
+    pub lease: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawLiveness {
+    ping_interval: HumanDuration,
+    lease: HumanDuration,
+}
+
+impl Default for RawLiveness {
+    fn default() -> Self {
+        Self {
+            ping_interval: HumanDuration(Duration::from_secs(10)),
+            lease: HumanDuration(Duration::from_secs(30)),
+        }
+    }
+}
+
+impl Default for Liveness {
+    fn default() -> Self {
+        let raw = RawLiveness::default();
+        Self { ping_interval: raw.ping_interval.0, lease: raw.lease.0 }
+    }
+}
+
+impl TryFrom<RawLiveness> for Liveness {
+    type Error = &'static str;
+
+    fn try_from(raw: RawLiveness) -> Result<Self, &'static str> {
+        let (ping_interval, lease) = (raw.ping_interval.0, raw.lease.0);
+        if ping_interval < Duration::from_millis(50) {
+            return Err("liveness.ping_interval is at least 50ms");
+        }
+        if lease <= ping_interval || lease > Duration::from_secs(24 * 3600) {
+            return Err("liveness.lease is longer than liveness.ping_interval and at most 1d");
+        }
+        Ok(Self { ping_interval, lease })
+    }
+}
+
+/// How long a login lasts.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(try_from = "RawSession")]
+pub struct Session {
+    /// How long a session lives after a login or a renewal.
+    pub lifetime: Duration,
+    /// How long a peer's certificate lives.
+    pub certificate_ttl: Duration,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawSession {
+    lifetime: HumanDuration,
+    certificate_ttl: HumanDuration,
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+impl Default for RawSession {
+    fn default() -> Self {
+        Self { lifetime: HumanDuration(DAY * 90), certificate_ttl: HumanDuration(DAY * 7) }
+    }
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        let raw = RawSession::default();
+        Self { lifetime: raw.lifetime.0, certificate_ttl: raw.certificate_ttl.0 }
+    }
+}
+
+impl TryFrom<RawSession> for Session {
+    type Error = &'static str;
+
+    fn try_from(raw: RawSession) -> Result<Self, &'static str> {
+        let (lifetime, certificate_ttl) = (raw.lifetime.0, raw.certificate_ttl.0);
+        // Certificates count in whole seconds.
+        if certificate_ttl < Duration::from_secs(2) || certificate_ttl > DAY * 365 {
+            return Err("session.certificate_ttl is at least 2s and at most 365d");
+        }
+        if lifetime < Duration::from_secs(2) || lifetime > DAY * 3650 {
+            return Err("session.lifetime is at least 2s and at most 3650d");
+        }
+        Ok(Self { lifetime, certificate_ttl })
+    }
+}
+
+/// What it logs.
+#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`.
+    pub level: LogLevel,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LogLevel::Info }
+    }
+}
+
+/// How much is logged.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// What broke.
+    Error,
+    /// What may break.
+    Warn,
+    /// What happened.
+    Info,
+    /// Every request.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+impl LogLevel {
+    /// As it is written.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+/// Where figures are served.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
+#[serde(deny_unknown_fields, default)]
+pub struct Metrics {
+    /// Nowhere.
+    pub listen: Nowhere,
+}
+
+/// The empty text: there is nothing to serve yet.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct Nowhere;
+
+impl TryFrom<String> for Nowhere {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        text.is_empty().then_some(Self).ok_or("metrics come with a later version; leave it empty")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("p2p-directory.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(Some(&file)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_documented_file_is_read() {
+        let config = load(
+            "state_dir = \"/var/lib/p2p-directory\"\nruntime_dir = \"/run/p2p-directory\"\n\
+             [api]\nlisten = [\"[::]:7400\"]\nnames = []\n[database]\nurl = \"sqlite\"\n\
+             [liveness]\nping_interval = \"10s\"\nlease = \"30s\"\n\
+             [session]\nlifetime = \"90d\"\ncertificate_ttl = \"7d\"\n[metrics]\nlisten = \"\"\n",
+        )
+        .unwrap();
+        let defaults = Config {
+            state_dir: "/var/lib/p2p-directory".into(),
+            runtime_dir: "/run/p2p-directory".into(),
+            ..Config::default()
+        };
+        assert_eq!(config, defaults);
+    }
+
+    #[test]
+    fn each_error_names_line_and_reason() {
+        for (text, line, word) in [
+            ("\n[api]\nport = 1\n", ":3", "port"),
+            ("[metrics]\nlisten = \"127.0.0.1:7402\"\n", ":2", "later version"),
+            ("[database]\nurl = \"postgres://x\"\n", ":2", "later version"),
+            ("[liveness]\nlease = \"5s\"\n", ":", "longer than"),
+            ("[session]\nlifetime = \"long\"\n", ":2", "long"),
+            ("[api]\nnames = [\"a b\"]\n", ":2", "a b"),
+            ("[log]\nlevel = \"loud\"\n", ":2", "loud"),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(word), "{error}");
+            assert!(error.contains(&format!("p2p-directory.toml{line}")), "{error}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! `POST /logout`: the session ends and the peer is un-listed at once.
+
+use axum::{extract::State, http::StatusCode};
+
+use super::{Shared, auth::Caller};
+use crate::problem::ApiError;
+
+pub(super) async fn post(State(state): Shared, Caller(session): Caller) -> Result<StatusCode, ApiError> {
+    state.storage.log_out(&session).await?;
+    tracing::info!(account = %session.user_name, peer = %session.peer_name, peer_id = %session.peer.short(),
+        "{} logged out on {}", session.user_name, session.peer_name);
+    Ok(StatusCode::NO_CONTENT)
+}

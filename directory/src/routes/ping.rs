@@ -1,0 +1,30 @@
+//! `POST /ping`: the heartbeat that renews the lease and tells both sides whether they agree.
+
+use axum::{Json, extract::State};
+use p2p_proto::rest::session::{PingRequest, PingResponse};
+
+use super::{
+    Shared,
+    auth::Caller,
+    body::{Answer, JsonBody},
+    check_addresses, millis,
+};
+
+pub(super) async fn post(
+    State(state): Shared,
+    Caller(session): Caller,
+    JsonBody(request): JsonBody<PingRequest>,
+) -> Answer<PingResponse> {
+    check_addresses(&request.addresses)?;
+    let pong = state.storage.ping(&session, &request, state.lease_until()).await?;
+    state.leases.renewed();
+    let liveness = state.settings().liveness;
+    Ok(Json(PingResponse {
+        now: state.clock.now(),
+        index: pong.index,
+        deny: pong.deny,
+        grant_keys: state.grants.keys(),
+        ping_interval_ms: millis(liveness.ping_interval),
+        lease_ms: millis(liveness.lease),
+    }))
+}

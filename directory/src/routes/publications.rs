@@ -1,0 +1,64 @@
+//! `POST /publications` and `DELETE /publications/{id}`: an owner publishes and withdraws.
+
+use axum::{Json, extract::State, http::StatusCode};
+use p2p_proto::rest::{
+    problem::ProblemKind,
+    publications::{Publication, PublishRequest},
+};
+use uuid::Uuid;
+
+use super::{
+    Shared,
+    auth::Caller,
+    body::{Answer, JsonBody, PathPart},
+};
+use crate::{
+    problem::ApiError,
+    resolve::not_found,
+    storage::{MAX_PUBLICATIONS, Published},
+};
+
+/// The largest size that is stored, in bytes.
+const MAX_SIZE: u64 = i64::MAX as u64;
+
+pub(super) async fn post(
+    State(state): Shared,
+    Caller(session): Caller,
+    JsonBody(request): JsonBody<PublishRequest>,
+) -> Answer<Publication> {
+    let conflict = |detail: String| Err(ApiError::new(ProblemKind::Conflict, detail));
+    if request.size > MAX_SIZE {
+        return Err(ApiError::new(ProblemKind::Invalid, "size is at most 2^63 - 1 bytes"));
+    }
+    if request.id.is_nil() {
+        return Err(ApiError::new(ProblemKind::Invalid, "id is a UUID made for this publication"));
+    }
+    match state.storage.publish(&session, &request).await? {
+        Published::As(publication) => Ok(Json(publication)),
+        Published::IdTaken => conflict(format!("{} is the id of another publication", request.id)),
+        Published::Withdrawn => conflict(format!("{} was withdrawn; publish under a new id", request.id)),
+        Published::OtherSize(size) => {
+            conflict(format!("{} is published with this hash and {size} bytes", request.name))
+        }
+        Published::TooMany => {
+            let detail = format!("{} has {MAX_PUBLICATIONS} publications, the most there may be", session.user_name);
+            Err(ApiError::new(ProblemKind::Invalid, detail))
+        }
+    }
+}
+
+pub(super) async fn delete(
+    State(state): Shared,
+    Caller(session): Caller,
+    PathPart(id): PathPart,
+) -> Result<StatusCode, ApiError> {
+    let withdrawn = match id.parse::<Uuid>() {
+        Ok(id) => state.storage.withdraw(session.user, id).await?,
+        Err(_) => None,
+    };
+    let Some(publication) = withdrawn else {
+        return Err(not_found(&session, &format!("id:{id}")));
+    };
+    tracing::debug!(account = %session.user_name, publication = %publication.id, "withdrawn");
+    Ok(StatusCode::NO_CONTENT)
+}

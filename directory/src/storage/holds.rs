@@ -1,0 +1,43 @@
+//! Holds: which peer has which publication's content.
+
+use p2p_proto::rest::{
+    index::IndexDelta,
+    location::Holder,
+    session::IndexState,
+};
+use uuid::Uuid;
+
+use super::{Reply, Session};
+
+/// What came of a delta.
+pub enum IndexOutcome {
+    /// It is stored.
+    Applied {
+        /// The index now.
+        index: IndexState,
+        /// Publications that were not there for the caller.
+        unknown: Vec<Uuid>,
+    },
+    /// It does not follow what is stored.
+    Gap,
+    /// The peer would have more than [`super::MAX_HOLDS`].
+    TooMany,
+}
+
+/// A peer that holds a publication.
+pub struct KnownHolder {
+    /// Who.
+    pub holder: Holder,
+    /// It is the caller itself.
+    pub is_caller: bool,
+}
+
+/// Keeps holds.
+pub trait HoldStore: Send + Sync {
+    /// Stores a delta of the session's peer.
+    fn apply_index<'a>(&'a self, session: &'a Session, delta: &'a IndexDelta) -> Reply<'a, IndexOutcome>;
+
+    /// Who holds the publication: online first, then those with the fewest transfers, then in random order; a thousand
+    /// at most.
+    fn holders<'a>(&'a self, session: &'a Session, publication: Uuid) -> Reply<'a, Vec<KnownHolder>>;
+}

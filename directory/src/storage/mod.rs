@@ -1,0 +1,59 @@
+//! What the directory remembers, as traits, one per subject: accounts, sessions, peers with their leases, publications
+//! and holds. Whoever implements them owns the state and the clock that it is judged by. A call either happened wholly,
+//! with the `events` row that tells of it, or not at all; after a crash what was answered is still there.
+
+pub mod holds;
+pub mod peers;
+pub mod publications;
+pub mod sessions;
+pub mod sqlite;
+pub mod users;
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use uuid::Uuid;
+
+pub use holds::{HoldStore, IndexOutcome, KnownHolder};
+pub use peers::{EndedLease, PeerStore, Pong};
+pub use publications::{Named, PublicationStore, Published, SearchFilter, SearchPage};
+pub use sessions::{LoggedIn, NewSession, Session, SessionStore};
+pub use sqlite::Sqlite;
+pub use users::{Account, NewUser, UserStore};
+
+/// What a call gives, some time later.
+pub type Reply<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
+
+/// The most publications of one account.
+pub const MAX_PUBLICATIONS: u64 = 100_000;
+
+/// The most holds of one peer.
+pub const MAX_HOLDS: u64 = 1_000_000;
+
+/// Why the storage could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum StorageError {
+    /// The database failed.
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    /// The database is from another version.
+    #[error("the database cannot be brought to this version: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A stored value is not what was once stored.
+    #[error("the database holds a damaged value in {0}")]
+    Damaged(&'static str),
+}
+
+/// Everything.
+pub trait Storage: UserStore + SessionStore + PeerStore + PublicationStore + HoldStore {
+    /// The id of this directory's cluster, made with the database.
+    fn cluster(&self) -> Reply<'_, Uuid>;
+
+    /// Asks the database something small.
+    fn check(&self) -> Reply<'_, ()>;
+
+    /// Forgets events and ended sessions from before this time.
+    fn prune(&self, before: Timestamp) -> Reply<'_, ()>;
+
+    /// Writes down what is pending and closes.
+    fn close(&self) -> BoxFuture<'_, ()>;
+}

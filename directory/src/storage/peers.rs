@@ -1,0 +1,43 @@
+//! Peers and their leases.
+
+use jiff::Timestamp;
+use p2p_proto::{
+    PeerId, PeerName,
+    rest::{
+        location::Peer,
+        session::{DenyList, IndexState, PingRequest},
+    },
+};
+
+use super::{Reply, Session};
+
+/// What a ping finds.
+pub struct Pong {
+    /// The peer's index as it is stored.
+    pub index: Option<IndexState>,
+    /// The deny-list, when the peer has another one.
+    pub deny: Option<DenyList>,
+}
+
+/// A lease that has ended.
+pub struct EndedLease {
+    /// Whose.
+    pub peer: PeerId,
+    /// Its name.
+    pub name: PeerName,
+}
+
+/// Keeps peers.
+pub trait PeerStore: Send + Sync {
+    /// Renews the lease of the session's peer, unless a later login has it, and stores what the peer says of itself.
+    fn ping<'a>(&'a self, session: &'a Session, ping: &'a PingRequest, until: Timestamp) -> Reply<'a, Pong>;
+
+    /// All, online first, then by name.
+    fn peers(&self) -> Reply<'_, Vec<Peer>>;
+
+    /// Un-lists the peers whose leases have ended since the last call.
+    fn end_leases(&self) -> Reply<'_, Vec<EndedLease>>;
+
+    /// When the next lease ends.
+    fn next_lease_end(&self) -> Reply<'_, Option<Timestamp>>;
+}

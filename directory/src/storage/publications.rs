@@ -1,0 +1,84 @@
+//! Publications: who calls which content what. Every question is asked for a caller, and what that account may not see
+//! is not there.
+
+use p2p_proto::{
+    ContentHash, FileName, UserName,
+    rest::publications::{Publication, PublishRequest, SearchHit},
+};
+use uuid::Uuid;
+
+use super::{Reply, Session};
+
+/// What came of publishing.
+pub enum Published {
+    /// It is published: a new version, or the one that was there.
+    As(Publication),
+    /// The id is that of something else.
+    IdTaken,
+    /// The id is that of a publication that was withdrawn.
+    Withdrawn,
+    /// This content is published under that name with another size.
+    OtherSize(u64),
+    /// The account has [`super::MAX_PUBLICATIONS`].
+    TooMany,
+}
+
+/// A name to look for.
+#[derive(Clone, Copy)]
+pub struct Named<'a> {
+    /// Only this account's.
+    pub owner: Option<&'a UserName>,
+    /// Called exactly this.
+    pub name: &'a FileName,
+    /// This version; the newest visible one when absent.
+    pub version: Option<u64>,
+}
+
+/// What to search for.
+pub struct SearchFilter {
+    /// Part of the lower-cased name; empty for all.
+    pub folded: String,
+    /// Only this account's.
+    pub owner: Option<UserName>,
+    /// Begin after this name and owner.
+    pub after: Option<(String, String)>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// What was found.
+pub struct SearchPage {
+    /// By name, then owner.
+    pub hits: Vec<SearchHit>,
+    /// How many there are in all.
+    pub total: u64,
+    /// More come after these.
+    pub more: bool,
+}
+
+/// Keeps publications.
+pub trait PublicationStore: Send + Sync {
+    /// Publishes for the session's account.
+    fn publish<'a>(&'a self, session: &'a Session, request: &'a PublishRequest) -> Reply<'a, Published>;
+
+    /// Withdraws the owner's publication and drops its holds; `None` when it is not there or not the caller's.
+    fn withdraw(&self, owner: Uuid, id: Uuid) -> Reply<'_, Option<Publication>>;
+
+    /// The publication with this id.
+    fn publication(&self, caller: Uuid, id: Uuid) -> Reply<'_, Option<Publication>>;
+
+    /// One publication of each account that has this name, the caller's own first, then by account; some twenty at most.
+    fn named<'a>(&'a self, caller: Uuid, named: Named<'a>) -> Reply<'a, Vec<Publication>>;
+
+    /// A publication of this content: the caller's own, else the oldest.
+    fn with_hash<'a>(&'a self, caller: Uuid, hash: &'a ContentHash) -> Reply<'a, Option<Publication>>;
+
+    /// The contents whose hashes lie between these, both included; some twenty at most.
+    fn hashes_between(&self, caller: Uuid, low: [u8; 32], high: [u8; 32]) -> Reply<'_, Vec<ContentHash>>;
+
+    /// Every version of the name, newest first; a thousand at most.
+    fn versions<'a>(&'a self, caller: Uuid, of: &'a Publication) -> Reply<'a, Vec<Publication>>;
+
+    /// The newest version of each name that fits.
+    fn search<'a>(&'a self, caller: Uuid, filter: &'a SearchFilter) -> Reply<'a, SearchPage>;
+}

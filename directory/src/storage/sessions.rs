@@ -1,0 +1,78 @@
+//! Sessions: who is logged in on which peer.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use p2p_proto::{PeerId, PeerName, UserName};
+use uuid::Uuid;
+
+use super::Reply;
+
+/// A session to be made.
+pub struct NewSession {
+    /// SHA-256 of its token.
+    pub token_hash: [u8; 32],
+    /// The account.
+    pub user: Uuid,
+    /// The peer.
+    pub peer: PeerId,
+    /// What the peer wants to be called.
+    pub peer_name: PeerName,
+    /// Where others dial it.
+    pub addresses: Vec<SocketAddr>,
+    /// When the session ends.
+    pub expires_at: Timestamp,
+    /// When the peer's certificate ends.
+    pub certificate_expires_at: Timestamp,
+    /// When its first lease ends.
+    pub lease_until: Timestamp,
+}
+
+/// What came of it.
+pub struct LoggedIn {
+    /// The name that the peer has now.
+    pub peer_name: PeerName,
+}
+
+/// A session that lives.
+#[derive(Clone)]
+pub struct Session {
+    /// SHA-256 of its token.
+    pub token_hash: [u8; 32],
+    /// The account.
+    pub user: Uuid,
+    /// Its name.
+    pub user_name: UserName,
+    /// The peer.
+    pub peer: PeerId,
+    /// Its name.
+    pub peer_name: PeerName,
+    /// Rises with each login of the peer.
+    pub epoch: i64,
+    /// When the session ends.
+    pub expires_at: Timestamp,
+    /// When the peer's certificate ends.
+    pub certificate_expires_at: Timestamp,
+}
+
+/// Keeps sessions.
+pub trait SessionStore: Send + Sync {
+    /// Makes the session, which replaces the peer's earlier ones, and begins a lease. A name that another peer has is
+    /// handed over when that peer is of the same account and has no lease; else a number is appended. A peer of another
+    /// account before begins with an empty index.
+    fn log_in(&self, session: NewSession) -> Reply<'_, LoggedIn>;
+
+    /// The session with this token hash, unless it ended or its account is disabled.
+    fn session(&self, token_hash: [u8; 32]) -> Reply<'_, Option<Session>>;
+
+    /// Sets when the session and the peer's certificate end.
+    fn renew<'a>(
+        &'a self,
+        session: &'a Session,
+        expires_at: Timestamp,
+        certificate_expires_at: Timestamp,
+    ) -> Reply<'a, ()>;
+
+    /// Ends the session and its peer's lease.
+    fn log_out<'a>(&'a self, session: &'a Session) -> Reply<'a, ()>;
+}

@@ -1,0 +1,230 @@
+//! Holds on SQLite. The digest of a peer's index is kept with the peer and changes in the transaction that changes its
+//! holds.
+
+use p2p_proto::{
+    PeerId,
+    index::{Hold, HoldState, IndexDigest},
+    rest::{
+        index::{HoldChange, IndexDelta},
+        location::Holder,
+        session::IndexState,
+    },
+};
+use sqlx::{Row, sqlite::SqliteRow};
+use uuid::Uuid;
+
+use super::{Sqlite, Write, peers, rows};
+use crate::storage::{HoldStore, IndexOutcome, KnownHolder, MAX_HOLDS, Reply, Session, StorageError};
+
+/// The index of the peer; none when it never sent one.
+pub(super) async fn index_state(tx: &mut Write, peer: &PeerId) -> Result<Option<IndexState>, StorageError> {
+    let row = sqlx::query(
+        "SELECT index_id, index_seq, index_digest FROM peers WHERE id = ? AND index_id IS NOT NULL",
+    )
+    .bind(peer.as_bytes().to_vec())
+    .fetch_optional(&mut **tx)
+    .await?;
+    row.map(|row| {
+        Ok(IndexState {
+            index_id: rows::uuid(&row, "index_id")?,
+            seq: rows::count(&row, "index_seq")?,
+            digest: digest(&row)?,
+        })
+    })
+    .transpose()
+}
+
+fn digest(row: &SqliteRow) -> Result<IndexDigest, StorageError> {
+    let text: String = row.try_get("index_digest")?;
+    IndexDigest::try_from(text).map_err(|_| StorageError::Damaged("index_digest"))
+}
+
+async fn store_index(tx: &mut Write, peer: &PeerId, index: &IndexState) -> Result<(), StorageError> {
+    sqlx::query("UPDATE peers SET index_id = ?, index_seq = ?, index_digest = ? WHERE id = ?")
+        .bind(rows::blob(&index.index_id))
+        .bind(rows::stored(index.seq))
+        .bind(String::from(index.digest))
+        .bind(peer.as_bytes().to_vec())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Forgets all holds of the peer and its index.
+pub(super) async fn forget_index(tx: &mut Write, peer: &PeerId) -> Result<(), StorageError> {
+    sqlx::query("DELETE FROM holds WHERE peer = ?")
+        .bind(peer.as_bytes().to_vec())
+        .execute(&mut **tx)
+        .await?;
+    sqlx::query("UPDATE peers SET index_id = NULL, index_seq = 0, index_digest = ? WHERE id = ?")
+        .bind(String::from(IndexDigest::default()))
+        .bind(peer.as_bytes().to_vec())
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Drops every hold of the publication; the digests of the holders change, and so their peers notice.
+pub(super) async fn drop_holds_of(tx: &mut Write, publication: &Uuid) -> Result<(), StorageError> {
+    let rows = sqlx::query(
+        "SELECT h.peer, h.state, p.index_digest FROM holds h JOIN peers p ON p.id = h.peer WHERE h.publication = ?",
+    )
+    .bind(rows::blob(publication))
+    .fetch_all(&mut **tx)
+    .await?;
+    for row in &rows {
+        let state = rows::hold_state(row, "state")?;
+        let mut digest = digest(row)?;
+        digest.toggle(&Hold { publication: *publication, state });
+        sqlx::query("UPDATE peers SET index_digest = ? WHERE id = ?")
+            .bind(String::from(digest))
+            .bind(row.try_get::<Vec<u8>, _>("peer")?)
+            .execute(&mut **tx)
+            .await?;
+    }
+    sqlx::query("DELETE FROM holds WHERE publication = ?")
+        .bind(rows::blob(publication))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Where the delta begins: the stored index when it follows it, an empty one when it begins anew, none for a gap.
+async fn begin_delta(
+    tx: &mut Write,
+    peer: &PeerId,
+    delta: &IndexDelta,
+) -> Result<Option<IndexState>, StorageError> {
+    let stored = index_state(tx, peer).await?;
+    let same = stored.filter(|index| index.index_id == delta.index_id);
+    match same {
+        // The last run once more: its answer was lost. Its changes are absolute, so they may be applied twice.
+        Some(index) if index.seq == delta.after_seq || index.seq == delta.seq => Ok(Some(index)),
+        Some(_) => Ok(None),
+        None if delta.after_seq == 0 => {
+            forget_index(tx, peer).await?;
+            Ok(Some(IndexState {
+                index_id: delta.index_id,
+                seq: 0,
+                digest: IndexDigest::default(),
+            }))
+        }
+        None => Ok(None),
+    }
+}
+
+async fn count_holds(tx: &mut Write, peer: &PeerId) -> Result<u64, StorageError> {
+    let row = sqlx::query("SELECT count(*) AS holds FROM holds WHERE peer = ?")
+        .bind(peer.as_bytes().to_vec())
+        .fetch_one(&mut **tx)
+        .await?;
+    rows::count(&row, "holds")
+}
+
+async fn is_visible(tx: &mut Write, caller: &Uuid, publication: &Uuid) -> Result<bool, StorageError> {
+    let row = sqlx::query(
+        "SELECT 1 FROM publications WHERE id = ?1 AND withdrawn_at IS NULL AND (visibility = 'public' OR owner = ?2)",
+    )
+    .bind(rows::blob(publication))
+    .bind(rows::blob(caller))
+    .fetch_optional(&mut **tx)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Removes the hold and gives what it was.
+async fn take_hold(tx: &mut Write, peer: &PeerId, publication: &Uuid) -> Result<Option<HoldState>, StorageError> {
+    let row = sqlx::query("DELETE FROM holds WHERE peer = ? AND publication = ? RETURNING state")
+        .bind(peer.as_bytes().to_vec())
+        .bind(rows::blob(publication))
+        .fetch_optional(&mut **tx)
+        .await?;
+    row.map(|row| rows::hold_state(&row, "state")).transpose()
+}
+
+async fn insert_hold(tx: &mut Write, peer: &PeerId, hold: &Hold) -> Result<(), StorageError> {
+    sqlx::query("INSERT INTO holds (peer, publication, state) VALUES (?, ?, ?)")
+        .bind(peer.as_bytes().to_vec())
+        .bind(rows::blob(&hold.publication))
+        .bind(rows::stored_state(hold.state))
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Applies one change; the publication's id when it is not there for the caller.
+async fn apply(
+    tx: &mut Write,
+    session: &Session,
+    change: HoldChange,
+    digest: &mut IndexDigest,
+) -> Result<Option<Uuid>, StorageError> {
+    let publication = match change {
+        HoldChange::Held(hold) => hold.publication,
+        HoldChange::Dropped(publication) => publication,
+    };
+    if let Some(state) = take_hold(tx, &session.peer, &publication).await? {
+        digest.toggle(&Hold { publication, state });
+    }
+    let HoldChange::Held(hold) = change else {
+        return Ok(None);
+    };
+    if !is_visible(tx, &session.user, &publication).await? {
+        return Ok(Some(publication));
+    }
+    insert_hold(tx, &session.peer, &hold).await?;
+    digest.toggle(&hold);
+    Ok(None)
+}
+
+fn known_holder(row: &SqliteRow, caller: &PeerId) -> Result<KnownHolder, StorageError> {
+    let peer_id: PeerId = rows::bytes32(row, "id")?;
+    Ok(KnownHolder {
+        holder: Holder {
+            peer_id,
+            peer_name: rows::text(row, "name")?,
+            addresses: peers::addresses(row)?,
+            online: row.try_get("online")?,
+            state: rows::hold_state(row, "state")?,
+            last_seen_at: rows::maybe_time(row, "last_seen")?,
+        },
+        is_caller: peer_id == *caller,
+    })
+}
+
+impl HoldStore for Sqlite {
+    fn apply_index<'a>(&'a self, session: &'a Session, delta: &'a IndexDelta) -> Reply<'a, IndexOutcome> {
+        Box::pin(async move {
+            let mut tx = self.begin().await?;
+            let Some(mut index) = begin_delta(&mut tx, &session.peer, delta).await? else {
+                return Ok(IndexOutcome::Gap);
+            };
+            let mut unknown = Vec::new();
+            for change in &delta.changes {
+                unknown.extend(apply(&mut tx, session, *change, &mut index.digest).await?);
+            }
+            if count_holds(&mut tx, &session.peer).await? > MAX_HOLDS {
+                return Ok(IndexOutcome::TooMany);
+            }
+            index.seq = delta.seq;
+            store_index(&mut tx, &session.peer, &index).await?;
+            tx.commit().await?;
+            Ok(IndexOutcome::Applied { index, unknown })
+        })
+    }
+
+    fn holders<'a>(&'a self, session: &'a Session, publication: Uuid) -> Reply<'a, Vec<KnownHolder>> {
+        Box::pin(async move {
+            let rows = sqlx::query(
+                "SELECT p.id, p.name, p.addresses, h.state, l.last_seen, coalesce(l.expires_at, 0) > ?2 AS online \
+                 FROM holds h JOIN peers p ON p.id = h.peer LEFT JOIN leases l ON l.peer = p.id \
+                 WHERE h.publication = ?1 ORDER BY online DESC, p.active_transfers, random() LIMIT 1000",
+            )
+            .bind(rows::blob(&publication))
+            .bind(self.now())
+            .fetch_all(&self.readers)
+            .await?;
+            rows.iter().map(|row| known_holder(row, &session.peer)).collect()
+        })
+    }
+}

@@ -1,0 +1,155 @@
+//! The storage on SQLite: one file, write-ahead logging, one writer. Every change is one `BEGIN IMMEDIATE` transaction
+//! that is on disk (`synchronous=FULL`) before the call answers; after a crash SQLite rolls back what was not.
+
+mod holds;
+mod peers;
+mod publications;
+mod rows;
+mod sessions;
+mod users;
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use p2p_proto::PeerId;
+use sqlx::{
+    Row, SqlitePool, Transaction,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use uuid::Uuid;
+
+use self::rows::millis;
+use super::{Reply, Storage, StorageError};
+use crate::clock::Clock;
+
+/// How long a call waits for its turn with the database.
+const TURN: Duration = Duration::from_secs(10);
+
+/// How many read at once.
+const READERS: u32 = 4;
+
+type Write = Transaction<'static, sqlx::Sqlite>;
+
+/// The storage on SQLite.
+pub struct Sqlite {
+    writer: SqlitePool,
+    readers: SqlitePool,
+    clock: Arc<dyn Clock>,
+}
+
+impl Sqlite {
+    /// Opens the database, makes it when it is missing, and brings it to this version.
+    ///
+    /// # Errors
+    /// When it cannot be opened, is of a later version, or is damaged.
+    pub async fn open(file: &Path, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
+        let options = SqliteConnectOptions::new()
+            .filename(file)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(TURN);
+        let pool = |connections| {
+            SqlitePoolOptions::new()
+                .max_connections(connections)
+                .acquire_timeout(TURN)
+                .idle_timeout(None)
+                .max_lifetime(None)
+        };
+        let writer = pool(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("./migrations").run(&writer).await?;
+        let readers = pool(READERS).connect_with(options.read_only(true).create_if_missing(false)).await?;
+        let sqlite = Self { writer, readers, clock };
+        sqlite.make_cluster().await?;
+        Ok(sqlite)
+    }
+
+    async fn make_cluster(&self) -> Result<(), StorageError> {
+        let mut tx = self.begin().await?;
+        sqlx::query("INSERT OR IGNORE INTO meta (key, value) VALUES ('cluster', ?), ('deny_version', '0')")
+            .bind(Uuid::new_v4().to_string())
+            .execute(&mut *tx)
+            .await?;
+        Ok(tx.commit().await?)
+    }
+
+    async fn begin(&self) -> Result<Write, StorageError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    fn now(&self) -> i64 {
+        millis(self.clock.now())
+    }
+}
+
+/// Something that happened.
+struct Event<'a> {
+    kind: &'static str,
+    visibility: &'static str,
+    owner: Option<Uuid>,
+    payload: &'a serde_json::Value,
+}
+
+async fn write_event(tx: &mut Write, now: i64, event: Event<'_>) -> Result<(), StorageError> {
+    sqlx::query("INSERT INTO events (id, kind, visibility, owner, payload, at) VALUES (?, ?, ?, ?, ?, ?)")
+        .bind(Uuid::now_v7().as_bytes().to_vec())
+        .bind(event.kind)
+        .bind(event.visibility)
+        .bind(event.owner.map(|id| id.as_bytes().to_vec()))
+        .bind(event.payload.to_string())
+        .bind(now)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}
+
+/// Tells that a peer came or went.
+async fn write_presence(
+    tx: &mut Write,
+    now: i64,
+    kind: &'static str,
+    peer: &PeerId,
+    name: &str,
+) -> Result<(), StorageError> {
+    let payload = serde_json::json!({ "peer_id": peer, "peer_name": name });
+    let event = Event { kind, visibility: "public", owner: None, payload: &payload };
+    write_event(tx, now, event).await
+}
+
+impl Storage for Sqlite {
+    fn cluster(&self) -> Reply<'_, Uuid> {
+        Box::pin(async move {
+            let row = sqlx::query("SELECT value FROM meta WHERE key = 'cluster'")
+                .fetch_one(&self.readers)
+                .await?;
+            rows::text(&row, "value")
+        })
+    }
+
+    fn check(&self) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let row = sqlx::query("SELECT count(*) FROM meta").fetch_one(&self.readers).await?;
+            row.try_get::<i64, _>(0)?;
+            Ok(())
+        })
+    }
+
+    fn prune(&self, before: Timestamp) -> Reply<'_, ()> {
+        Box::pin(async move {
+            let mut tx = self.begin().await?;
+            for sql in ["DELETE FROM events WHERE at < ?", "DELETE FROM sessions WHERE expires_at < ?"] {
+                sqlx::query(sql).bind(millis(before)).execute(&mut *tx).await?;
+            }
+            Ok(tx.commit().await?)
+        })
+    }
+
+    fn close(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            self.readers.close().await;
+            self.writer.close().await;
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! Accounts.
+
+use jiff::Timestamp;
+use p2p_proto::UserName;
+use uuid::Uuid;
+
+use super::Reply;
+
+/// An account to be made.
+pub struct NewUser {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: UserName,
+    /// PHC string of its password.
+    pub password_hash: String,
+    /// It may administer.
+    pub admin: bool,
+}
+
+/// An account.
+#[derive(Clone)]
+pub struct Account {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name.
+    pub name: UserName,
+    /// PHC string of its password.
+    pub password_hash: String,
+    /// It may administer.
+    pub admin: bool,
+    /// It cannot log in.
+    pub disabled: bool,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// Keeps accounts.
+pub trait UserStore: Send + Sync {
+    /// Makes the account; false when the name is taken.
+    fn add_user(&self, user: NewUser) -> Reply<'_, bool>;
+
+    /// All, by name.
+    fn users(&self) -> Reply<'_, Vec<Account>>;
+
+    /// The account of this name.
+    fn user<'a>(&'a self, name: &'a UserName) -> Reply<'a, Option<Account>>;
+
+    /// Disables: its sessions and leases end and its peers go on the deny-list. Enables: its peers leave that list.
+    /// False when there is no such account.
+    fn set_disabled<'a>(&'a self, name: &'a UserName, disabled: bool) -> Reply<'a, bool>;
+
+    /// Sets the password; false when there is no such account.
+    fn set_password<'a>(&'a self, name: &'a UserName, password_hash: String) -> Reply<'a, bool>;
+
+    /// Removes the account, its sessions, peers and publications; its peers go on the deny-list. False when there is no
+    /// such account.
+    fn remove_user<'a>(&'a self, name: &'a UserName) -> Reply<'a, bool>;
+}

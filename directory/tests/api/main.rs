@@ -1,0 +1,14 @@
+//! The directory as its clients meet it: the real program in this process, on loopback, with a clock that is moved by
+//! hand, a temporary state folder, and requests over TLS and over the admin socket.
+
+mod admin;
+mod index;
+mod leases;
+mod limits;
+mod login;
+mod publications;
+mod references;
+mod search;
+mod session;
+mod support;
+mod trust;

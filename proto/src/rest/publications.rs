@@ -1,0 +1,110 @@
+//! `POST /publications`, `DELETE /publications/{id}`, `GET /search` and `GET /files`.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::location::Holder;
+use crate::{
+    hash::ContentHash,
+    name::{FileName, UserName, Visibility},
+};
+
+/// Body of `POST /publications`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PublishRequest {
+    /// Made by the client (UUIDv7), so that a repeat is harmless.
+    pub id: Uuid,
+    /// What it is called.
+    pub name: FileName,
+    /// Its content.
+    pub hash: ContentHash,
+    /// Bytes of the content.
+    pub size: u64,
+    /// Who may see it.
+    pub visibility: Visibility,
+}
+
+/// A published file. The same bytes published again under a name are the same publication; other bytes are the next
+/// version.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// Its id.
+    pub id: Uuid,
+    /// Whose it is.
+    pub owner: UserName,
+    /// What it is called.
+    pub name: FileName,
+    /// Counted from 1.
+    pub version: u64,
+    /// Its content.
+    pub hash: ContentHash,
+    /// Bytes of the content.
+    pub size: u64,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// When it was published first.
+    pub published_at: Timestamp,
+}
+
+/// Query of `GET /search`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SearchQuery {
+    /// Part of a name, any case; empty for all.
+    #[serde(default)]
+    pub q: String,
+    /// Only this account's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// At most so many, 1 to 1000; 100 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// Answer of `GET /search`: the newest version of each name that the caller may see.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SearchResponse {
+    /// By name, then owner.
+    pub files: Vec<SearchHit>,
+    /// How many there are in all.
+    pub total: u64,
+    /// Where the next page begins; null at the end.
+    pub next_cursor: Option<String>,
+}
+
+/// One line of a search.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SearchHit {
+    /// The file.
+    #[serde(flatten)]
+    pub publication: Publication,
+    /// Complete holders with a lease.
+    pub holders_online: u32,
+    /// All complete holders.
+    pub holders_total: u32,
+}
+
+/// Query of `GET /files` and `GET /download`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RefQuery {
+    /// A reference as people write it, or `id:` and a publication's id.
+    #[serde(rename = "ref")]
+    pub reference: String,
+}
+
+/// Answer of `GET /files?ref=` and `GET /files/{hash}`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FileInfo {
+    /// What the reference means.
+    pub publication: Publication,
+    /// Every version of that name that the caller may see, newest first.
+    pub versions: Vec<Publication>,
+    /// Who holds this publication's content, online first.
+    pub holders: Vec<Holder>,
+}

@@ -1,0 +1,162 @@
+//! `POST /login`, `/session/renew`, `/logout`, `/ping` and `GET /me`.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::{
+    grant::GrantKey,
+    index::IndexDigest,
+    name::{PeerName, UserName},
+    peer_id::PeerId,
+};
+
+/// The most addresses that one peer may advertise.
+pub const MAX_ADDRESSES: usize = 8;
+
+/// Body of `POST /login`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LoginRequest {
+    /// The account, as the person typed it.
+    pub user: String,
+    /// Its password.
+    pub password: String,
+    /// What this peer wants to be called; unique in a directory.
+    pub peer_name: PeerName,
+    /// Certificate signing request in PEM; only its key and signature count.
+    pub csr: String,
+    /// Where others dial this peer; at most [`MAX_ADDRESSES`].
+    pub addresses: Vec<SocketAddr>,
+    /// The API level of the client.
+    pub api_level: u32,
+}
+
+/// Answer of `POST /login`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LoginResponse {
+    /// Bearer token of the session, bound to this peer's key.
+    pub session_token: String,
+    /// The account.
+    pub user: UserName,
+    /// Its id.
+    pub user_id: Uuid,
+    /// The directory's cluster.
+    pub cluster: Uuid,
+    /// The id of the peer's key.
+    pub peer_id: PeerId,
+    /// The name it has now.
+    pub peer_name: PeerName,
+    /// Which of the advertised addresses the directory could dial back.
+    pub answered: Vec<SocketAddr>,
+    /// How often to ping, in milliseconds.
+    pub ping_interval_ms: u64,
+    /// How long a silent peer stays listed, in milliseconds.
+    pub lease_ms: u64,
+    /// The level both sides speak.
+    pub api_level: u32,
+    /// The credentials.
+    #[serde(flatten)]
+    pub credentials: Credentials,
+}
+
+/// What a session gives a peer and renews.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Credentials {
+    /// The peer's certificate in PEM.
+    pub certificate: String,
+    /// When it ends.
+    pub certificate_expires_at: Timestamp,
+    /// When the session ends.
+    pub session_expires_at: Timestamp,
+    /// The CA bundle in PEM.
+    pub ca: String,
+    /// The keys that sign grants.
+    pub grant_keys: Vec<GrantKey>,
+}
+
+/// Body of `POST /session/renew`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RenewRequest {
+    /// Certificate signing request in PEM, for the key of the session.
+    pub csr: String,
+    /// The API level of the client.
+    pub api_level: u32,
+}
+
+/// Answer of `GET /me`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Me {
+    /// The account.
+    pub user: UserName,
+    /// Its id.
+    pub user_id: Uuid,
+    /// The peer that asks.
+    pub peer_id: PeerId,
+    /// Its name.
+    pub peer_name: PeerName,
+    /// When the session ends.
+    pub session_expires_at: Timestamp,
+}
+
+/// What one side knows of a peer's index of holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IndexState {
+    /// Random; a new one means a new index.
+    pub index_id: Uuid,
+    /// Rises by one with each change.
+    pub seq: u64,
+    /// Over all holds at this sequence.
+    pub digest: IndexDigest,
+}
+
+/// Body of `POST /ping`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PingRequest {
+    /// Where others dial this peer now; at most [`MAX_ADDRESSES`].
+    pub addresses: Vec<SocketAddr>,
+    /// The peer's index.
+    pub index: IndexState,
+    /// Bytes that may still be stored here.
+    pub free_bytes: u64,
+    /// Contents stored here, complete ones.
+    pub files: u64,
+    /// Transfers that run now, as a measure of load.
+    pub active_transfers: u32,
+    /// The deny-list that the peer has; 0 for none.
+    pub deny_version: u64,
+    /// The peer stops now: its lease ends at once, its session stays.
+    #[serde(default)]
+    pub leaving: bool,
+}
+
+/// Answer of `POST /ping`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PingResponse {
+    /// The directory's clock.
+    pub now: Timestamp,
+    /// The index as the directory has it; null when it has none.
+    pub index: Option<IndexState>,
+    /// The whole deny-list, when it is newer than the peer's.
+    pub deny: Option<DenyList>,
+    /// The keys that sign grants.
+    pub grant_keys: Vec<GrantKey>,
+    /// How often to ping, in milliseconds.
+    pub ping_interval_ms: u64,
+    /// How long a silent peer stays listed, in milliseconds.
+    pub lease_ms: u64,
+}
+
+/// Peers whose certificates no longer count, though they have not ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DenyList {
+    /// Rises with each change.
+    pub version: u64,
+    /// The peers.
+    pub peers: Vec<PeerId>,
+}

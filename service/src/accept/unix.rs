@@ -1,0 +1,105 @@
+//! Binds Unix sockets. A stale one is replaced, a live one never.
+
+use std::{
+    fs, io,
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixStream,
+    },
+    path::Path,
+};
+
+use nix::unistd::Group;
+use tokio::net::UnixListener;
+
+/// Binds the socket with this mode, owned by this group where that can be done. Nobody can connect before the rights are
+/// set: the socket gets its name last.
+///
+/// # Errors
+/// `AddrInUse` when a program listens there; those of the file system.
+pub fn bind_unix(path: &Path, mode: u32, group: Option<&str>) -> io::Result<UnixListener> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    remove_stale(path).map_err(named)?;
+    let hidden = path.with_extension("new");
+    let _ = fs::remove_file(&hidden);
+    let listener = UnixListener::bind(&hidden).map_err(named)?;
+    fs::set_permissions(&hidden, fs::Permissions::from_mode(mode)).map_err(named)?;
+    if let Some(group) = group {
+        give_to_group(&hidden, group);
+    }
+    fs::rename(&hidden, path).map_err(named)?;
+    Ok(listener)
+}
+
+fn remove_stale(path: &Path) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(found) if !found.file_type().is_socket() => {
+            return Err(io::Error::new(
+                io::ErrorKind::AlreadyExists,
+                "exists and is no socket",
+            ));
+        }
+        Ok(_) => {}
+    }
+    match UnixStream::connect(path) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path),
+        Err(error) => Err(error),
+        Ok(_) => Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "another program listens there",
+        )),
+    }
+}
+
+fn give_to_group(path: &Path, name: &str) {
+    let group = match Group::from_name(name) {
+        Ok(Some(group)) => group,
+        Ok(None) => {
+            tracing::warn!(
+                "there is no group {name}: only root and this user can use {}",
+                path.display()
+            );
+            return;
+        }
+        Err(error) => {
+            tracing::warn!("group {name} cannot be looked up: {error}");
+            return;
+        }
+    };
+    if let Err(error) = std::os::unix::fs::chown(path, None, Some(group.gid.as_raw())) {
+        tracing::warn!("{} cannot be given to group {name}: {error}", path.display());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_stale_socket_is_replaced_and_a_live_one_never() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let live = bind_unix(&path, 0o600, None).unwrap();
+        assert_eq!(
+            bind_unix(&path, 0o600, None).unwrap_err().kind(),
+            io::ErrorKind::AddrInUse
+        );
+        UnixStream::connect(&path).unwrap();
+        drop(live);
+        bind_unix(&path, 0o660, None).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_file_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        fs::write(&path, "mine").unwrap();
+        let error = bind_unix(&path, 0o600, None).unwrap_err();
+        assert!(error.to_string().contains("x.sock"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+    }
+}

@@ -1,0 +1,10 @@
+//! What the two long-running programs share: configuration, logging, life cycle, the TLS accept loop, Unix sockets.
+
+pub mod accept;
+pub mod config;
+pub mod lifecycle;
+pub mod logging;
+pub mod notify;
+pub mod once;
+pub mod paths;
+pub mod tls;

@@ -1,0 +1,92 @@
+//! Where a program's files are: as a system service under `/etc`, `/var/lib` and `/run`; by hand where the XDG base
+//! directory specification says.
+
+use std::{
+    env, fs, io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use directories::BaseDirs;
+
+/// The files of one program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paths {
+    /// The configuration; it may be missing.
+    pub config_file: PathBuf,
+    /// What must outlive a restart.
+    pub state_dir: PathBuf,
+    /// Sockets.
+    pub runtime_dir: PathBuf,
+    /// The program is the machine's, not a user's.
+    pub system: bool,
+}
+
+/// The default files of `program`. A system service is what systemd's system manager gave a state directory, or what
+/// root starts.
+#[must_use]
+pub fn default_paths(program: &str) -> Paths {
+    let root = rustix::process::geteuid().is_root();
+    if root || env::var_os("STATE_DIRECTORY").is_some() {
+        let given = |variable: &str, default: &str| {
+            // systemd separates several by colons; the first is ours.
+            let list = env::var(variable).ok().filter(|list| !list.is_empty());
+            let first = list.and_then(|list| list.split(':').next().map(PathBuf::from));
+            first.unwrap_or_else(|| Path::new(default).join(program))
+        };
+        return Paths {
+            config_file: given("CONFIGURATION_DIRECTORY", "/etc").join(format!("{program}.toml")),
+            state_dir: given("STATE_DIRECTORY", "/var/lib"),
+            runtime_dir: given("RUNTIME_DIRECTORY", "/run"),
+            system: true,
+        };
+    }
+    let uid = rustix::process::getuid().as_raw();
+    let temporary = || env::temp_dir().join(format!("{program}-{uid}"));
+    match BaseDirs::new() {
+        Some(dirs) => Paths {
+            config_file: dirs.config_dir().join(program).join(format!("{program}.toml")),
+            state_dir: dirs.data_dir().join(program),
+            runtime_dir: dirs.runtime_dir().map_or_else(temporary, |dir| dir.join(program)),
+            system: false,
+        },
+        None => Paths {
+            config_file: temporary().join(format!("{program}.toml")),
+            state_dir: temporary().join("state"),
+            runtime_dir: temporary(),
+            system: false,
+        },
+    }
+}
+
+/// Makes the folder, and those above it, with this mode. One that exists must belong to this user or to root: a folder
+/// in a shared place may have been put there by somebody else.
+///
+/// # Errors
+/// Those of the file system; `PermissionDenied` for somebody else's folder.
+pub fn create_private_dir(path: &Path, mode: u32) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path)?;
+    let owner = fs::metadata(path)?.uid();
+    let own = rustix::process::geteuid().as_raw();
+    if owner == own || owner == 0 || own == 0 {
+        return Ok(());
+    }
+    let message = format!("{} belongs to another user", path.display());
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn folders_are_made_private() {
+        let top = tempfile::tempdir().unwrap();
+        let path = top.path().join("a/b");
+        create_private_dir(&path, 0o700).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        create_private_dir(&path, 0o700).unwrap();
+    }
+}

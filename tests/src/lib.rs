@@ -1,0 +1,63 @@
+//! Boots the real programs for whole-system tests: a directory and peers, each in a folder of its own below a temporary
+//! one, on free loopback ports. Whatever was started is ended when its handle is dropped.
+
+pub mod data;
+pub mod directory;
+pub mod peer;
+pub mod process;
+pub mod wait;
+
+pub use directory::{Account, Directory};
+pub use peer::{Answer, Peer};
+
+/// A directory with one account, and peers that are logged in to it.
+pub struct World {
+    /// Everything is below this folder.
+    pub folder: tempfile::TempDir,
+    /// The directory.
+    pub directory: Directory,
+    /// The account.
+    pub ana: Account,
+    /// The peers, logged in as `ana`.
+    pub peers: Vec<Peer>,
+}
+
+impl World {
+    /// Starts a directory, and as many peers as there are names.
+    #[must_use]
+    pub fn start(names: &[&str]) -> Self {
+        Self::with_directory(names, "")
+    }
+
+    /// The same with more lines in the directory's configuration.
+    #[must_use]
+    pub fn with_directory(names: &[&str], config: &str) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let directory = Directory::start(&folder.path().join("directory"), config);
+        let ana = directory.add_user("ana");
+        let mut world = Self {
+            folder,
+            directory,
+            ana,
+            peers: Vec::new(),
+        };
+        for name in names {
+            let peer = world.peer(name, "");
+            peer.login(&world.directory, &world.ana);
+            world.peers.push(peer);
+        }
+        world
+    }
+
+    /// Starts one more peer, not logged in, with more lines in its configuration.
+    #[must_use]
+    pub fn peer(&self, name: &str, config: &str) -> Peer {
+        Peer::start(&self.folder.path().join(name), name, config)
+    }
+
+    /// A path for a file of the test's.
+    #[must_use]
+    pub fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+}

@@ -1,0 +1,233 @@
+//! A real `p2pd`, and `p2pctl` that talks to it.
+
+use std::{
+    fs,
+    io::Write,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::{
+    directory::{Account, Directory},
+    process::{Process, free_port, program},
+    wait,
+};
+
+/// A running daemon.
+pub struct Peer {
+    /// The process.
+    pub process: Process,
+    /// Its name.
+    pub name: String,
+    /// Its peer port on 127.0.0.1.
+    pub port: u16,
+    /// Configuration, state, sockets and log.
+    pub folder: PathBuf,
+}
+
+/// What a command answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: Vec<u8>,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Peer {
+    /// Starts one in this folder, with these lines after the usual configuration.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start(folder: &Path, name: &str, config: &str) -> Self {
+        fs::create_dir_all(folder).expect("a folder");
+        let port = free_port();
+        let store = if config.contains("[store]") {
+            ""
+        } else {
+            "[store]\nreserve_free = \"1MiB\"\n"
+        };
+        let text = format!(
+            "peer_name = \"{name}\"\nstate_dir = \"{0}/state\"\nruntime_dir = \"{0}/run\"\n{store}{config}\n[peer]\nlisten = [\"127.0.0.1:{port}\"]\n",
+            folder.display()
+        );
+        fs::write(folder.join("p2pd.toml"), text).expect("a configuration");
+        let mut peer = Self {
+            process: serve(folder),
+            name: name.to_owned(),
+            port,
+            folder: folder.to_owned(),
+        };
+        peer.wait_until_up();
+        peer
+    }
+
+    /// Starts it again after a stop or a kill, as it was.
+    pub fn restart(&mut self) {
+        self.process = serve(&self.folder);
+        self.wait_until_up();
+    }
+
+    /// The control socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.folder.join("run/control.sock")
+    }
+
+    /// Logs in with the directory's true fingerprint.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn login(&self, directory: &Directory, account: &Account) {
+        let answer = self.try_login(&directory.url, &directory.fingerprint, account);
+        assert_eq!(answer.code, 0, "{answer:?}");
+    }
+
+    /// Logs in; whatever comes of it.
+    #[must_use]
+    pub fn try_login(&self, url: &str, fingerprint: &str, account: &Account) -> Answer {
+        let args = [
+            "login",
+            "--directory",
+            url,
+            "--user",
+            &account.name,
+            "--password-stdin",
+            "--ca-fingerprint",
+            fingerprint,
+        ];
+        self.ctl_with(&args, account.password.as_bytes())
+    }
+
+    /// Runs `p2pctl` against this daemon.
+    #[must_use]
+    pub fn ctl(&self, args: &[&str]) -> Answer {
+        self.ctl_with(args, b"")
+    }
+
+    /// The same with these bytes on its standard input.
+    ///
+    /// # Panics
+    /// When `p2pctl` cannot be started.
+    #[must_use]
+    pub fn ctl_with(&self, args: &[&str], stdin: &[u8]) -> Answer {
+        let mut child = self.command(args).stdin(Stdio::piped()).spawn().expect("p2pctl");
+        let mut pipe = child.stdin.take().expect("a pipe");
+        let stdin = stdin.to_vec();
+        let feeding = std::thread::spawn(move || {
+            // A command that does not read its input closes the pipe.
+            let _ = pipe.write_all(&stdin);
+        });
+        let output = child.wait_with_output().expect("p2pctl");
+        feeding.join().expect("a thread that only writes");
+        Answer {
+            code: output.status.code().unwrap_or(-1),
+            out: output.stdout,
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
+    /// The command, to be started in another way.
+    #[must_use]
+    pub fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(program("p2pctl"));
+        command
+            .arg("--socket")
+            .arg(self.socket())
+            .args(args)
+            .current_dir(&self.folder)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Runs `p2pctl --json`, which must exit with 0; what it printed.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    pub fn json(&self, args: &[&str]) -> Value {
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let answer = self.ctl(&args);
+        assert_eq!(answer.code, 0, "{args:?}: {answer:?}");
+        answer.json()
+    }
+
+    /// Runs `p2pctl --json`, which must fail with this exit code; the error object.
+    ///
+    /// # Panics
+    /// When it does anything else.
+    #[must_use]
+    pub fn fails(&self, code: i32, args: &[&str]) -> Value {
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        let answer = self.ctl(&args);
+        assert_eq!(answer.code, code, "{args:?}: {answer:?}");
+        let error = answer.json();
+        assert_eq!(error["schema"], "p2pctl.error/1");
+        assert_eq!(error["code"], code);
+        error
+    }
+
+    /// Publishes a file; its object in the answer.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn upload(&self, path: &Path) -> Value {
+        self.json(&["upload", path.to_str().expect("a path in UTF-8")])["files"][0].clone()
+    }
+
+    /// Files that the daemon's store has, complete or not, below its folder.
+    #[must_use]
+    pub fn stored(&self) -> Vec<PathBuf> {
+        let store = self.folder.join("state/store");
+        let mut found = Vec::new();
+        let mut folders = vec![store.join("content"), store.join("tmp")];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+                if entry.path().is_dir() {
+                    folders.push(entry.path())
+                } else {
+                    found.push(entry.path())
+                }
+            }
+        }
+        found
+    }
+
+    fn wait_until_up(&mut self) {
+        let (socket, process) = (self.folder.join("run/control.sock"), &mut self.process);
+        wait::until("the control socket", wait::SOON, || {
+            assert!(process.runs(), "p2pd ended: {}", process.log());
+            std::os::unix::net::UnixStream::connect(&socket).ok()
+        });
+    }
+}
+
+impl Answer {
+    /// Standard output as one JSON object.
+    ///
+    /// # Panics
+    /// When it is something else.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// Standard output as text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.out).into_owned()
+    }
+}
+
+fn serve(folder: &Path) -> Process {
+    let mut command = Command::new(program("p2pd"));
+    command.arg("--config").arg(folder.join("p2pd.toml"));
+    Process::start(command, &folder.join("log"))
+}

@@ -1,0 +1,128 @@
+//! A program that was started, and its end.
+
+use std::{
+    fs::File,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::wait;
+
+/// A running program; killed when dropped.
+pub struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts it; what it says goes to the file `log`, after what is there.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start(mut command: Command, log: &Path) -> Self {
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .expect("a log file");
+        let again = file.try_clone().expect("a log file");
+        let child = command.stdin(Stdio::null()).stdout(file).stderr(again).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Self {
+            child,
+            log: log.to_owned(),
+        }
+    }
+
+    /// Everything that it said.
+    #[must_use]
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// It has not ended.
+    pub fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends a signal.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id().cast_signed()).expect("a process id");
+        kill_process(pid, signal).expect("a running process");
+    }
+
+    /// SIGTERM, and waits for the end; the exit code.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.ended()
+    }
+
+    /// Waits for the end; the exit code.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn ended(&mut self) -> Option<i32> {
+        wait::until("a program to end", wait::SOON, || {
+            self.child.try_wait().ok().flatten()
+        })
+        .code()
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if std::thread::panicking() {
+            eprintln!("--- {} ---\n{}", self.log.display(), self.log());
+        }
+    }
+}
+
+/// One of the programs, beside the folder of the running test.
+///
+/// # Panics
+/// When it was not built: `cargo build --workspace` first.
+#[must_use]
+pub fn program(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the running test");
+    let folder = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let program = folder.join(name);
+    assert!(
+        program.exists(),
+        "{} is missing: cargo build --workspace",
+        program.display()
+    );
+    program
+}
+
+/// A loopback port that was free a moment ago.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("a bound socket").port()
+}
