@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{
+    ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum,
+    builder::{OsStringValueParser, TypedValueParser},
+};
 use p2p_proto::{FileName, Visibility};
 
 /// Puts files in, finds them by name on any machine, and gets them verified from every machine that has them.
@@ -34,7 +37,8 @@ pub(crate) struct Globals {
         global = true,
         value_name = "PATH",
         env = "P2PCTL_SOCKET",
-        hide_env_values = true
+        hide_env_values = true,
+        value_parser = OsStringValueParser::new().map(PathBuf::from)
     )]
     pub(crate) socket: Option<PathBuf>,
     /// One JSON object on stdout, errors too

@@ -15,7 +15,7 @@ use p2p_proto::{Failure, FailureKind, MAX_GRPC_MESSAGE, v1::control_service_clie
 use rustix::io::Errno;
 use tokio::net::UnixStream;
 use tonic::{
-    Status,
+    Code, Status,
     transport::{Channel, Endpoint},
 };
 
@@ -52,12 +52,10 @@ impl Daemon {
 
     /// What a failed call means: the daemon's own failure, or that the daemon itself went away.
     pub(crate) fn failure(&self, status: Status) -> Failure {
-        use tonic::Code;
+        // What the daemon itself says has details, and what came over the wire has no source.
         let from_transport = status.details().is_empty()
-            && matches!(
-                status.code(),
-                Code::Unavailable | Code::Unknown | Code::Cancelled | Code::Internal
-            );
+            && (std::error::Error::source(&status).is_some()
+                || matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled));
         if from_transport {
             let message = format!("p2pd at {} broke off", self.socket.display());
             return Failure::new(FailureKind::DaemonUnreachable, message)
@@ -74,7 +72,7 @@ impl Daemon {
 
 /// The socket that the flag or the environment names, else the user's own daemon's, else the system's.
 pub(crate) fn socket_path(given: Option<&Path>) -> PathBuf {
-    if let Some(path) = given {
+    if let Some(path) = given.filter(|path| !path.as_os_str().is_empty()) {
         return path.to_owned();
     }
     std::env::var_os("XDG_RUNTIME_DIR")

@@ -29,20 +29,22 @@ impl Context {
     /// Starts to listen for signals; call it inside the runtime.
     pub(crate) fn new(cli: &Cli) -> Self {
         let (sender, interrupted) = watch::channel(false);
-        // Without handlers (which no Linux lacks) a signal ends the program as the kernel does it.
-        if let (Ok(mut int), Ok(mut term), Ok(mut hup)) = (
-            signal(SignalKind::interrupt()),
-            signal(SignalKind::terminate()),
-            signal(SignalKind::hangup()),
-        ) {
-            tokio::spawn(async move {
-                tokio::select! {
-                    _ = int.recv() => {}
-                    _ = term.recv() => {}
-                    _ = hup.recv() => {}
-                }
-                sender.send_replace(true);
-            });
+        for kind in [
+            SignalKind::interrupt(),
+            SignalKind::terminate(),
+            SignalKind::hangup(),
+        ] {
+            // What was ignored before this program began (nohup, a background job) stays so. Without a handler the
+            // kernel ends the program.
+            if !is_ignored(kind)
+                && let Ok(mut stream) = signal(kind)
+            {
+                let sender = sender.clone();
+                tokio::spawn(async move {
+                    stream.recv().await;
+                    sender.send_replace(true);
+                });
+            }
         }
         Self {
             out: Output::new(cli),
@@ -98,6 +100,15 @@ impl Context {
             result = work => Ok(result?),
         }
     }
+}
+
+/// Whether the signal was ignored when this program began.
+fn is_ignored(kind: SignalKind) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let bit = u32::try_from(kind.as_raw_value() - 1).unwrap_or_default();
+    mask.unwrap_or_default() >> bit & 1 == 1
 }
 
 fn timed_out(timeout: Duration) -> Failure {

@@ -1,6 +1,6 @@
 //! `Config → build → App → spawn`: sockets are bound in [`App::build`] and served after [`App::spawn`].
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -121,6 +121,12 @@ impl App {
         })
     }
 
+    /// The store, to be closed when everything else has ended.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        self.rpc.store.clone()
+    }
+
     /// Serves every socket and begins to ping; tells systemd when all of it runs.
     ///
     /// # Errors
@@ -147,18 +153,29 @@ impl App {
         tracing::info!("store {}: {}", usage.path.display(), health::room(&usage));
         port.spawn(peers, &lifecycle);
         let slots = Arc::clone(&rpc.slots);
-        lifecycle.spawn(
-            "descriptor socket",
-            descriptors::serve(descriptors, slots, lifecycle.clone()),
-        );
-        lifecycle.spawn(
-            "control socket",
-            server::serve(control, rpc, lifecycle.soft().clone()),
-        );
+        let path = rpc.descriptor_socket.clone();
+        let serving = descriptors::serve(descriptors, slots, lifecycle.clone());
+        lifecycle.spawn("descriptor socket", then_unlink(path, serving));
+        let path = rpc.config.control_socket();
+        let serving = server::serve(control, rpc, lifecycle.soft().clone());
+        lifecycle.spawn("control socket", then_unlink(path, serving));
         lifecycle.spawn("pings", pings::pings_task(pinger, lifecycle.soft().clone()));
         notify::ready();
         Ok(())
     }
+}
+
+/// Takes a socket's name away when it is served no longer: who comes then hears that nothing is there. The store's lock
+/// keeps the next daemon from having bound it already.
+async fn then_unlink(
+    socket: PathBuf,
+    serving: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
+    let served = serving.await;
+    if let Err(error) = std::fs::remove_file(&socket) {
+        tracing::warn!("{} stays: {error}", socket.display());
+    }
+    served
 }
 
 /// This daemon is the machine's: it was started by systemd's system manager or by root.

@@ -3,7 +3,7 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use p2p_service::{config::ConfigError, lifecycle::Lifecycle, logging};
+use p2p_service::{config::ConfigError, lifecycle::Lifecycle, logging, notify};
 
 use crate::{App, Config};
 
@@ -57,11 +57,17 @@ fn serve(config: Config) -> anyhow::Result<()> {
     runtime.block_on(async {
         let lifecycle = Lifecycle::new();
         let app = App::build(config, lifecycle.clone()).await?;
+        let store = app.store();
         app.spawn().await?;
-        lifecycle
-            .run(DRAIN, || {
-                tracing::warn!("what changed in the configuration needs a restart")
-            })
-            .await
+        let ended = lifecycle.run(DRAIN, reload).await;
+        store.close().await;
+        ended
     })
+}
+
+/// Nothing of the configuration can change while running, so far.
+fn reload() {
+    notify::reloading();
+    tracing::warn!("what changed in the configuration needs a restart");
+    notify::ready();
 }

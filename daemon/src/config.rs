@@ -37,6 +37,8 @@ pub struct Config {
     pub transfer: Transfer,
     /// What is logged.
     pub log: Log,
+    /// Numbers for a monitoring system.
+    pub metrics: Metrics,
 }
 
 /// `[peer]`
@@ -55,6 +57,8 @@ pub struct Peer {
 pub struct Control {
     /// The group whose members may use the socket of the system service.
     pub group: String,
+    /// A personal session is for the whole group.
+    pub shared_session: Later<No>,
 }
 
 /// `[directory]`
@@ -75,6 +79,8 @@ pub struct Store {
     pub max_size: Limit,
     /// Never fill the disk beyond this.
     pub reserve_free: ByteCount,
+    /// Who may place copies here.
+    pub accept_copies: Later<Own>,
 }
 
 /// `[transfer]`
@@ -83,6 +89,18 @@ pub struct Store {
 pub struct Transfer {
     /// Downloads that run at once; more wait.
     pub max_active: u16,
+    /// Bytes per second to others.
+    pub upload_limit: Later<Unlimited>,
+    /// Bytes per second from others.
+    pub download_limit: Later<Unlimited>,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Metrics {
+    /// Where they are served.
+    pub listen: Later<Nowhere>,
 }
 
 /// `[log]`
@@ -106,6 +124,7 @@ impl Default for Config {
             store: Store::default(),
             transfer: Transfer::default(),
             log: Log::default(),
+            metrics: Metrics::default(),
         }
     }
 }
@@ -121,7 +140,10 @@ impl Default for Peer {
 
 impl Default for Control {
     fn default() -> Self {
-        Self { group: "p2pd".into() }
+        Self {
+            group: "p2pd".into(),
+            shared_session: Later::default(),
+        }
     }
 }
 
@@ -131,13 +153,18 @@ impl Default for Store {
             path: PathBuf::new(),
             max_size: Limit(None),
             reserve_free: ByteCount(1 << 30),
+            accept_copies: Later::default(),
         }
     }
 }
 
 impl Default for Transfer {
     fn default() -> Self {
-        Self { max_active: 4 }
+        Self {
+            max_active: 4,
+            upload_limit: Later::default(),
+            download_limit: Later::default(),
+        }
     }
 }
 
@@ -177,5 +204,126 @@ impl Config {
     #[must_use]
     pub fn descriptor_socket(&self) -> PathBuf {
         self.runtime_dir.join("descriptor.sock")
+    }
+}
+
+/// The default of a key whose other values come with a later version.
+pub trait OnlyValue: Default {
+    /// Does the text say the default?
+    fn is_default(text: &str) -> bool;
+}
+
+/// A key that is documented, and of which this version takes only the default.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Later<T>(std::marker::PhantomData<T>);
+
+impl<'de, T: OnlyValue> Deserialize<'de> for Later<T> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Given {
+            Truth(bool),
+            Text(String),
+        }
+        let text = match Given::deserialize(deserializer)? {
+            Given::Truth(truth) => truth.to_string(),
+            Given::Text(text) => text,
+        };
+        if T::is_default(&text) {
+            return Ok(Self(std::marker::PhantomData));
+        }
+        Err(serde::de::Error::custom(format!(
+            "\"{text}\" comes with a later version; leave the default"
+        )))
+    }
+}
+
+macro_rules! only {
+    ($($name:ident = $text:literal),*) => {$(
+        #[doc = concat!("Only `", $text, "` so far.")]
+        #[derive(Clone, Copy, Debug, Default)]
+        pub struct $name;
+
+        impl OnlyValue for $name {
+            fn is_default(text: &str) -> bool {
+                text == $text
+            }
+        }
+    )*};
+}
+
+only!(No = "false", Own = "own", Unlimited = "unlimited", Nowhere = "");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("p2pd.toml");
+        std::fs::write(&file, text).unwrap();
+        Config::load(Some(&file)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_documented_file_is_read() {
+        let text = r#"
+            peer_name = "nas"
+            state_dir = "/var/lib/p2pd"
+            runtime_dir = "/run/p2pd"
+            [peer]
+            listen = ["[::]:7401"]
+            advertise = []
+            [control]
+            group = "p2pd"
+            shared_session = false
+            [directory]
+            urls = ["https://directory.example:7400"]
+            [store]
+            path = ""
+            max_size = "unlimited"
+            reserve_free = "1GiB"
+            accept_copies = "own"
+            [transfer]
+            max_active = 4
+            upload_limit = "unlimited"
+            download_limit = "unlimited"
+            [log]
+            level = "info"
+            [metrics]
+            listen = ""
+        "#;
+        let config = load(text).unwrap();
+        assert_eq!(config.store_path(), Path::new("/var/lib/p2pd/store"));
+        assert_eq!(config.store.reserve_free, ByteCount(1 << 30));
+    }
+
+    #[test]
+    fn what_comes_later_and_what_is_unknown_is_refused_by_line() {
+        for (text, line, word) in [
+            ("\n[transfer]\nupload_limit = \"20MiB\"\n", ":3:", "later version"),
+            ("[metrics]\nlisten = \"127.0.0.1:7402\"\n", ":2:", "later version"),
+            ("peername = \"nas\"\n", ":1:", "peername"),
+            ("peer_name = \"Not A Name\"\n", ":1:", "peer name"),
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(error.contains(line) && error.contains(word), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_packaged_file_says_the_defaults() {
+        let packaged = include_str!("../../packaging/p2pd.toml");
+        let spoken: String = packaged
+            .lines()
+            .map(|line| {
+                line.strip_prefix('#')
+                    .filter(|rest| !rest.starts_with(' '))
+                    .unwrap_or(line)
+            })
+            .collect::<Vec<_>>()
+            .join("\n");
+        load(packaged).unwrap();
+        load(&spoken).unwrap();
     }
 }

@@ -64,13 +64,18 @@ impl App {
     /// When a file, the database or a socket cannot be had.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let state_dir = &config.state_dir;
-        create_private_dir(state_dir, 0o700).with_context(|| format!("cannot make {}", state_dir.display()))?;
+        create_private_dir(state_dir, 0o700)
+            .with_context(|| format!("cannot make {}", state_dir.display()))?;
         let lock = lock(state_dir)?;
         let state = Arc::new(open_state(&config, clock).await?);
         let names = server_names(&config.api.names);
-        let (certificate, renew_at) = CurrentCertificate::new(state_dir.clone(), state.clone(), names.clone())?;
+        let (certificate, renew_at) =
+            CurrentCertificate::new(state_dir.clone(), state.clone(), names.clone())?;
         let listeners = accept::bind(&config.api.listen)?;
-        let addresses = listeners.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+        let addresses = listeners
+            .iter()
+            .map(TcpListener::local_addr)
+            .collect::<Result<Vec<_>, _>>()?;
         let admin = bind_admin(&config)?;
         Ok(Self {
             url: url(&names, &addresses),
@@ -100,17 +105,27 @@ impl App {
     /// Serves until the life cycle stops. `file` is what a reload reads, as it was given on the command line.
     #[must_use]
     pub fn start(self, lifecycle: &Lifecycle, file: Option<PathBuf>) -> Running {
-        let serving = |router| Serving { router, limits: Limits::default(), lifecycle: lifecycle.clone() };
+        let serving = |router| Serving {
+            router,
+            limits: Limits::default(),
+            lifecycle: lifecycle.clone(),
+        };
         let api = serving(routes::router(self.state.clone()));
         let tls = self.certificate.served();
         let limits = AcceptLimits::default();
-        let accepting = accept::serve_tls(self.listeners, tls, limits, lifecycle.clone(), move |stream, from| {
-            let protocol = match stream.get_ref().1.alpn_protocol() {
-                Some(b"h2") => Protocol::Http2,
-                _ => Protocol::Http1,
-            };
-            api.clone().connection(stream, protocol, Some(from))
-        });
+        let accepting = accept::serve_tls(
+            self.listeners,
+            tls,
+            limits,
+            lifecycle.clone(),
+            move |stream, from| {
+                let protocol = match stream.get_ref().1.alpn_protocol() {
+                    Some(b"h2") => Protocol::Http2,
+                    _ => Protocol::Http1,
+                };
+                api.clone().connection(stream, protocol, Some(from))
+            },
+        );
         let admin_router = admin::server::router(self.state.clone());
         let admin = admin::server::accept_task(self.admin, serving(admin_router));
         let admin_socket = self.config.admin_socket();
@@ -118,12 +133,21 @@ impl App {
         lifecycle.spawn("api", accepting);
         lifecycle.spawn("admin", admin);
         spawn_until_stop(lifecycle, "sweeper", sweep_task(self.state.clone()));
-        spawn_until_stop(lifecycle, "certificate", renew_task(self.certificate, self.renew_at));
+        spawn_until_stop(
+            lifecycle,
+            "certificate",
+            renew_task(self.certificate, self.renew_at),
+        );
         spawn_until_stop(lifecycle, "reload", reload.task());
         let fingerprint = self.state.authority.fingerprint();
         tracing::info!("p2p-directory runs at {}, CA {fingerprint}", self.url);
         p2p_service::notify::ready();
-        Running { reloader, state: self.state, admin_socket, _lock: self.lock }
+        Running {
+            reloader,
+            state: self.state,
+            admin_socket,
+            _lock: self.lock,
+        }
     }
 }
 
@@ -168,7 +192,10 @@ pub async fn open_state(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resul
         grants,
         passwords: Passwords::new()?,
         clock,
-        settings: Settings { liveness: config.liveness, session: config.session },
+        settings: Settings {
+            liveness: config.liveness,
+            session: config.session,
+        },
     }))
 }
 
@@ -191,11 +218,23 @@ fn spawn_until_stop(
 fn lock(folder: &Path) -> anyhow::Result<File> {
     use rustix::fs::{FlockOperation, flock};
     let path = folder.join("lock");
-    let file = File::options().create(true).truncate(false).write(true).mode(0o600).open(&path);
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .mode(0o600)
+        .open(&path);
     let file = file.with_context(|| path.display().to_string())?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive)
-        .with_context(|| format!("{}: another p2p-directory runs on this state folder", folder.display()))?;
-    Ok(file)
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            anyhow::bail!(
+                "{}: another p2p-directory runs on this state folder",
+                folder.display()
+            )
+        }
+        Err(error) => Err(error).with_context(|| path.display().to_string()),
+    }
 }
 
 /// Open to the group of that name where there is one; else to its own user, and as a service to its group.
@@ -205,17 +244,31 @@ fn bind_admin(config: &Config) -> anyhow::Result<UnixListener> {
     create_private_dir(folder, if paths.system { 0o755 } else { 0o700 })
         .with_context(|| format!("cannot make {}", folder.display()))?;
     let group = matches!(nix::unistd::Group::from_name(PROGRAM), Ok(Some(_))).then_some(PROGRAM);
-    let mode = if paths.system || group.is_some() { 0o660 } else { 0o600 };
+    let mode = if paths.system || group.is_some() {
+        0o660
+    } else {
+        0o600
+    };
     let socket = config.admin_socket();
     let listener = accept::bind_unix(&socket, mode, group).with_context(|| socket.display().to_string())?;
     let found = std::fs::metadata(&socket)?.permissions().mode() & 0o777;
-    anyhow::ensure!(found == mode, "{}: mode is {found:o}, not {mode:o}", socket.display());
+    anyhow::ensure!(
+        found == mode,
+        "{}: mode is {found:o}, not {mode:o}",
+        socket.display()
+    );
     Ok(listener)
 }
 
 fn url(names: &[String], addresses: &[SocketAddr]) -> String {
     let name = names.first().map_or("localhost", String::as_str);
-    let name = if name.contains(':') { format!("[{name}]") } else { name.to_owned() };
-    let port = addresses.first().map_or(p2p_proto::DIRECTORY_PORT, SocketAddr::port);
+    let name = if name.contains(':') {
+        format!("[{name}]")
+    } else {
+        name.to_owned()
+    };
+    let port = addresses
+        .first()
+        .map_or(p2p_proto::DIRECTORY_PORT, SocketAddr::port);
     format!("https://{name}:{port}")
 }

@@ -49,12 +49,19 @@ impl CurrentCertificate {
 
     /// Other names from now on.
     pub fn rename(&self, names: Vec<String>) {
-        *self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = names;
+        *self
+            .names
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = names;
         self.renamed.notify_one();
     }
 
     fn make(&self) -> Result<Timestamp, CaError> {
-        let names = self.names.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
+        let names = self
+            .names
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone();
         let now = self.state.clock.now();
         let made = ServerCertificate::load_or_issue(&self.folder, &self.state.authority, &names, now)?;
         self.served.send_replace(Some(made.tls));

@@ -108,7 +108,16 @@ mod tests {
 
     #[test]
     fn global_flags_go_anywhere() {
-        let cli = Cli::parse_from(["p2p-directory", "admin", "user", "add", "ana", "--json", "--config", "x.toml"]);
+        let cli = Cli::parse_from([
+            "p2p-directory",
+            "admin",
+            "user",
+            "add",
+            "ana",
+            "--json",
+            "--config",
+            "x.toml",
+        ]);
         assert!(cli.json && cli.config.is_some());
         assert!(Cli::try_parse_from(["p2p-directory", "admin", "user", "add", "../x"]).is_err());
     }

@@ -11,7 +11,7 @@ use crate::{clock::after, state::State, storage::StorageError};
 /// How often old events and ended sessions are forgotten.
 const PRUNE_EVERY: Duration = Duration::from_secs(3600);
 
-/// How long they are kept: 30 days.
+/// How long they are kept at least: 30 days.
 const KEEP: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// Tells the sweeper that a lease has begun.
@@ -43,7 +43,12 @@ pub async fn sweep_task(state: Arc<State>) -> anyhow::Result<()> {
                 Some(after(state.clock.now(), Duration::from_secs(1)))
             }
         };
-        wait(&state, next.map_or(prune_at, |next| next.min(prune_at)), next.is_none()).await;
+        wait(
+            &state,
+            next.map_or(prune_at, |next| next.min(prune_at)),
+            next.is_none(),
+        )
+        .await;
     }
 }
 
@@ -73,7 +78,9 @@ pub async fn sweep(state: &State) -> Result<Option<Timestamp>, StorageError> {
 }
 
 async fn prune(state: &State) {
-    let before = state.clock.now().checked_sub(KEEP).unwrap_or(Timestamp::MIN);
+    // A denial outlives every certificate that it is about.
+    let keep = KEEP.max(state.settings().session.certificate_ttl.saturating_mul(2));
+    let before = state.clock.now().checked_sub(keep).unwrap_or(Timestamp::MIN);
     if let Err(error) = state.storage.prune(before).await {
         tracing::error!(error = %error, "old events could not be forgotten");
     }

@@ -21,7 +21,9 @@ pub fn server_names(configured: &[ServerName]) -> Vec<String> {
 
 fn host_name() -> Option<String> {
     let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    ServerName::try_from(text.trim().to_owned()).ok().map(|name| name.to_string())
+    ServerName::try_from(text.trim().to_owned())
+        .ok()
+        .map(|name| name.to_string())
 }
 
 /// Addresses that other hosts may use, sorted.
@@ -53,7 +55,8 @@ mod tests {
 
     #[test]
     fn configured_names_are_the_only_ones() {
-        let configured = ["dir.lab", "10.0.0.4", "dir.lab"].map(|name| ServerName::try_from(name.to_owned()).unwrap());
+        let configured =
+            ["dir.lab", "10.0.0.4", "dir.lab"].map(|name| ServerName::try_from(name.to_owned()).unwrap());
         assert_eq!(server_names(&configured), ["dir.lab", "10.0.0.4"]);
     }
 

@@ -72,7 +72,8 @@ impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         if let StorageError::Database(sqlx::Error::PoolTimedOut) = error {
             tracing::warn!("the database is overloaded");
-            return Self::new(ProblemKind::Unavailable, "the database is overloaded").retry_after(Wait { seconds: 1 });
+            return Self::new(ProblemKind::Unavailable, "the database is overloaded")
+                .retry_after(Wait { seconds: 1 });
         }
         internal(&error)
     }

@@ -42,7 +42,16 @@ impl Reload {
         file: Option<PathBuf>,
     ) -> (Self, Reloader) {
         let (sender, asked) = mpsc::channel(1);
-        (Self { state, certificate, current, file, asked }, Reloader(sender))
+        (
+            Self {
+                state,
+                certificate,
+                current,
+                file,
+                asked,
+            },
+            Reloader(sender),
+        )
     }
 
     /// Runs until nobody can ask any more.
@@ -65,7 +74,10 @@ impl Reload {
         for key in needs_restart(&self.current, &new) {
             tracing::warn!("{key} changed: it takes a restart (systemctl restart p2p-directory)");
         }
-        self.state.set_settings(Settings { liveness: new.liveness, session: new.session });
+        self.state.set_settings(Settings {
+            liveness: new.liveness,
+            session: new.session,
+        });
         // The host's own addresses may have changed as well.
         self.certificate.rename(server_names(&new.api.names));
         self.current.api.names = new.api.names;
@@ -97,8 +109,13 @@ mod tests {
     fn what_cannot_change_is_named() {
         let current = Config::default();
         let new = Config {
-            log: Log { level: LogLevel::Debug },
-            api: crate::config::Api { listen: Vec::new(), ..Default::default() },
+            log: Log {
+                level: LogLevel::Debug,
+            },
+            api: crate::config::Api {
+                listen: Vec::new(),
+                ..Default::default()
+            },
             ..current.clone()
         };
         assert_eq!(needs_restart(&current, &new), ["api.listen", "log.level"]);

@@ -24,14 +24,21 @@ const MAX_CANDIDATES: usize = 20;
 ///
 /// # Errors
 /// `bad-request` when it can mean nothing, `not-found`, or `ambiguous` with the candidates.
-pub async fn resolve(storage: &dyn Storage, session: &Session, reference: &str) -> Result<Publication, ApiError> {
-    if let Some(id) = reference.strip_prefix("id:").and_then(|id| id.parse::<Uuid>().ok()) {
+pub async fn resolve(
+    storage: &dyn Storage,
+    session: &Session,
+    reference: &str,
+) -> Result<Publication, ApiError> {
+    if let Some(id) = reference
+        .strip_prefix("id:")
+        .and_then(|id| id.parse::<Uuid>().ok())
+    {
         let found = storage.publication(session.user, id).await?;
         return found.ok_or_else(|| not_found(session, reference));
     }
-    let file_ref: FileRef = reference
-        .parse()
-        .map_err(|error: p2p_proto::file_ref::BadRef| ApiError::new(ProblemKind::BadRequest, error.to_string()))?;
+    let file_ref: FileRef = reference.parse().map_err(|error: p2p_proto::file_ref::BadRef| {
+        ApiError::new(ProblemKind::BadRequest, error.to_string())
+    })?;
     for reading in file_ref.readings() {
         if let Some(found) = read(storage, session, reading, reference).await? {
             return Ok(found);
@@ -69,11 +76,19 @@ async fn read(
 ) -> Result<Option<Publication>, ApiError> {
     match reading {
         Reading::Name { owner, name } => {
-            let wanted = Named { owner: owner.as_ref(), name, version: None };
+            let wanted = Named {
+                owner: owner.as_ref(),
+                name,
+                version: None,
+            };
             by_name(storage, session, wanted, reference).await
         }
         Reading::Version { owner, name, version } => {
-            let wanted = Named { owner: owner.as_ref(), name, version: Some(*version) };
+            let wanted = Named {
+                owner: owner.as_ref(),
+                name,
+                version: Some(*version),
+            };
             by_name(storage, session, wanted, reference).await
         }
         Reading::Hash(hash) => Ok(storage.with_hash(session.user, hash).await?),
@@ -88,16 +103,23 @@ async fn by_name(
     reference: &str,
 ) -> Result<Option<Publication>, ApiError> {
     let mut found = storage.named(session.user, wanted).await?;
-    let own = found.first().is_some_and(|first| first.owner == session.user_name);
+    let own = found
+        .first()
+        .is_some_and(|first| first.owner == session.user_name);
     if own || found.len() <= 1 {
         return Ok((!found.is_empty()).then(|| found.swap_remove(0)));
     }
-    let candidates = found.iter().map(|of| exact(&of.owner, &of.name, wanted.version.map(|_| of.version)));
+    let candidates = found
+        .iter()
+        .map(|of| exact(&of.owner, &of.name, wanted.version.map(|_| of.version)));
     Err(ambiguous(reference, candidates.collect()))
 }
 
 fn exact(owner: &UserName, name: &FileName, version: Option<u64>) -> String {
-    version.map_or_else(|| format!("{owner}/{name}"), |version| format!("{owner}/{name}@{version}"))
+    version.map_or_else(
+        || format!("{owner}/{name}"),
+        |version| format!("{owner}/{name}@{version}"),
+    )
 }
 
 async fn by_prefix(
@@ -113,7 +135,10 @@ async fn by_prefix(
     match hashes.as_slice() {
         [] => Ok(None),
         [hash] => Ok(storage.with_hash(session.user, hash).await?),
-        several => Err(ambiguous(reference, several.iter().map(ContentHash::to_string).collect())),
+        several => Err(ambiguous(
+            reference,
+            several.iter().map(ContentHash::to_string).collect(),
+        )),
     }
 }
 

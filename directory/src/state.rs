@@ -92,12 +92,18 @@ impl State {
     /// The settings now.
     #[must_use]
     pub fn settings(&self) -> Settings {
-        *self.settings.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self
+            .settings
+            .read()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// Sets them.
     pub fn set_settings(&self, settings: Settings) {
-        *self.settings.write().unwrap_or_else(std::sync::PoisonError::into_inner) = settings;
+        *self
+            .settings
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner) = settings;
     }
 
     /// When a lease that begins now ends.

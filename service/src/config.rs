@@ -152,7 +152,9 @@ fn set(table: &mut Table, keys: &[String], value: Value) -> Result<(), String> {
     Ok(())
 }
 
+/// The parser's words on one line; a "field" is a key here.
 fn one_line(message: &str) -> String {
+    let message = message.replacen("unknown field", "unknown key", 1);
     message.lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 

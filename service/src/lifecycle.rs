@@ -105,7 +105,7 @@ impl Lifecycle {
     }
 
     /// Waits for SIGTERM, SIGINT or [`Self::stop`], then drains: what runs has `drain` to finish. SIGHUP calls
-    /// `on_reload`.
+    /// `on_reload`, which tells systemd when it begins and ends.
     ///
     /// # Errors
     /// When a service task died, or signals cannot be had.
@@ -116,11 +116,7 @@ impl Lifecycle {
                 () = self.soft.cancelled() => break,
                 _ = signals.terminate.recv() => break,
                 _ = signals.interrupt.recv() => break,
-                _ = signals.reload.recv() => {
-                    notify::reloading();
-                    on_reload();
-                    notify::ready();
-                }
+                _ = signals.reload.recv() => on_reload(),
             }
         }
         notify::stopping();

@@ -43,18 +43,18 @@ impl Directory {
     /// When it does not come up.
     #[must_use]
     pub fn start(folder: &Path, config: &str) -> Self {
+        Self::with_names(folder, config, &["127.0.0.1", "localhost"])
+    }
+
+    /// The same with other names in its certificate.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn with_names(folder: &Path, config: &str, names: &[&str]) -> Self {
         fs::create_dir_all(folder).expect("a folder");
         let port = free_port();
-        let liveness = if config.contains("[liveness]") {
-            ""
-        } else {
-            "[liveness]\nping_interval = \"500ms\"\nlease = \"3s\"\n"
-        };
-        let text = format!(
-            "state_dir = \"{0}/state\"\nruntime_dir = \"{0}/run\"\n{liveness}{config}\n[api]\nlisten = [\"127.0.0.1:{port}\"]\nnames = [\"127.0.0.1\", \"localhost\"]\n",
-            folder.display()
-        );
-        fs::write(folder.join("directory.toml"), text).expect("a configuration");
+        configure(folder, config, port, names);
         let mut directory = Self {
             process: serve(folder),
             url: format!("https://127.0.0.1:{port}"),
@@ -66,6 +66,15 @@ impl Directory {
         let printed = directory.command(&["ca-fingerprint"], None);
         directory.fingerprint = printed.trim().to_owned();
         directory
+    }
+
+    /// Writes the configuration anew with other names, and has it read while it runs.
+    ///
+    /// # Panics
+    /// When that cannot be done.
+    pub fn rename(&self, names: &[&str]) {
+        configure(&self.folder, "", self.port, names);
+        self.process.signal(rustix::process::Signal::HUP);
     }
 
     /// Starts it again after a stop or a kill, as it was.
@@ -135,6 +144,19 @@ impl Directory {
         let socket = self.folder.join("run/admin.sock");
         wait::until("the admin socket", wait::SOON, || socket.exists().then_some(()));
     }
+}
+
+fn configure(folder: &Path, config: &str, port: u16, names: &[&str]) {
+    let liveness = if config.contains("[liveness]") {
+        ""
+    } else {
+        "[liveness]\nping_interval = \"500ms\"\nlease = \"3s\"\n"
+    };
+    let text = format!(
+        "state_dir = \"{0}/state\"\nruntime_dir = \"{0}/run\"\n{liveness}{config}\n[api]\nlisten = [\"127.0.0.1:{port}\"]\nnames = {names:?}\n",
+        folder.display()
+    );
+    fs::write(folder.join("directory.toml"), text).expect("a configuration");
 }
 
 fn serve(folder: &Path) -> Process {

@@ -1,8 +1,10 @@
 //! Boots the real programs for whole-system tests: a directory and peers, each in a folder of its own below a temporary
 //! one, on free loopback ports. Whatever was started is ended when its handle is dropped.
 
+pub mod check;
 pub mod data;
 pub mod directory;
+pub mod listener;
 pub mod peer;
 pub mod process;
 pub mod wait;
@@ -12,14 +14,14 @@ pub use peer::{Answer, Peer};
 
 /// A directory with one account, and peers that are logged in to it.
 pub struct World {
-    /// Everything is below this folder.
-    pub folder: tempfile::TempDir,
     /// The directory.
     pub directory: Directory,
     /// The account.
     pub ana: Account,
     /// The peers, logged in as `ana`.
     pub peers: Vec<Peer>,
+    /// Everything is below this folder. Removed last: whoever ends badly shows his log first.
+    pub folder: tempfile::TempDir,
 }
 
 impl World {
@@ -55,9 +57,26 @@ impl World {
         Peer::start(&self.folder.path().join(name), name, config)
     }
 
+    /// Starts one more peer, logged in to an account of its own.
+    #[must_use]
+    pub fn stranger(&self, peer: &str, user: &str) -> (Peer, Account) {
+        let account = self.directory.add_user(user);
+        let peer = self.peer(peer, "");
+        peer.login(&self.directory, &account);
+        (peer, account)
+    }
+
     /// A path for a file of the test's.
     #[must_use]
     pub fn path(&self, name: &str) -> std::path::PathBuf {
         self.folder.path().join(name)
+    }
+
+    /// A file of the test's with so many bytes from this seed; its path and the BLAKE3 hash in hex.
+    #[must_use]
+    pub fn file(&self, name: &str, seed: u64, length: u64) -> (std::path::PathBuf, String) {
+        let path = self.path(name);
+        let hash = data::file(&path, seed, length);
+        (path, hash)
     }
 }

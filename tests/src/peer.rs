@@ -151,7 +151,6 @@ impl Peer {
     ///
     /// # Panics
     /// When it fails.
-    #[must_use]
     pub fn json(&self, args: &[&str]) -> Value {
         let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
         let answer = self.ctl(&args);
@@ -163,7 +162,6 @@ impl Peer {
     ///
     /// # Panics
     /// When it does anything else.
-    #[must_use]
     pub fn fails(&self, code: i32, args: &[&str]) -> Value {
         let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
         let answer = self.ctl(&args);
@@ -172,6 +170,15 @@ impl Peer {
         assert_eq!(error["schema"], "p2pctl.error/1");
         assert_eq!(error["code"], code);
         error
+    }
+
+    /// Runs `p2pctl`, which must fail with this exit code, say one line, and print nothing; the line.
+    ///
+    /// # Panics
+    /// When it does anything else.
+    #[must_use]
+    pub fn says(&self, code: i32, args: &[&str]) -> String {
+        self.ctl(args).says(code)
     }
 
     /// Publishes a file; its object in the answer.
@@ -191,9 +198,9 @@ impl Peer {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
                 if entry.path().is_dir() {
-                    folders.push(entry.path())
+                    folders.push(entry.path());
                 } else {
-                    found.push(entry.path())
+                    found.push(entry.path());
                 }
             }
         }
@@ -217,6 +224,19 @@ impl Answer {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The one line on standard error with which it failed.
+    ///
+    /// # Panics
+    /// When the exit code is another one, or there is more to read.
+    #[must_use]
+    pub fn says(&self, code: i32) -> String {
+        assert_eq!(self.code, code, "{self:?}");
+        assert!(self.out.is_empty(), "{self:?}");
+        let line = self.err.strip_suffix('\n').unwrap_or(&self.err);
+        assert!(!line.is_empty() && !line.contains('\n'), "{self:?}");
+        line.to_owned()
     }
 
     /// Standard output as text.

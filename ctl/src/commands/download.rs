@@ -94,8 +94,8 @@ async fn to_file(
         &mut NoBytes,
     )
     .await?;
-    let (size, on_conflict) = (publication.size, args.on_conflict);
-    match blocking(move || draft.place(size, on_conflict)).await? {
+    let settled = blocking(draft.settle(publication.size)).await?;
+    match draft.place(settled, args.on_conflict)? {
         Placed::Skipped(path) => skipped(ctx, publication, &path),
         Placed::At(path) => {
             if ctx.out.is_json() {

@@ -33,7 +33,7 @@ pub(crate) async fn run(ctx: &Context, args: LoginArgs) -> Result<(), Stop> {
     }
     let user = user_name(args.user.as_deref())?;
     let given = given_trust(&args)?;
-    let mut daemon = ctx.connect().await?;
+    let mut daemon = ctx.guard(ctx.connect()).await?;
     daemon.check_owner()?;
     let directory = args.directory.clone().unwrap_or_default();
     let found = find_trust(

@@ -26,6 +26,9 @@ pub(crate) async fn run(ctx: &Context, args: RmArgs) -> Result<(), Stop> {
     if ctx.out.is_json() {
         return ctx.out.json("rm", &json::Rm::from(removed));
     }
+    if removed.dropped.is_empty() && removed.unpublished.is_empty() {
+        ctx.out.note("This peer holds no copy of it.");
+    }
     for line in lines(&removed) {
         ctx.out.line(line)?;
     }

@@ -1,6 +1,8 @@
 //! `upload`: opens each file with the user's rights and passes it to the daemon, or streams stdin. A cut stream
 //! publishes nothing; an interrupted import leaves nothing here.
 
+mod stream;
+
 use std::{
     fs::File,
     os::unix::ffi::OsStrExt,
@@ -9,15 +11,10 @@ use std::{
 };
 
 use p2p_proto::{
-    Failure, FailureKind, FileName, MAX_DATA_CHUNK, Visibility,
-    v1::{
-        SlotPurpose, UploadDone, UploadHeader, UploadRequest, UploadStreamRequest, WhoamiRequest,
-        upload_event::Event, upload_stream_request::Part,
-    },
+    Failure, FailureKind, FileName, Visibility,
+    v1::{SlotPurpose, UploadDone, UploadHeader, UploadRequest, WhoamiRequest, upload_event::Event},
 };
 use rustix::fs::{Mode, OFlags};
-use tokio::{io::AsyncReadExt, sync::mpsc};
-use tokio_stream::wrappers::ReceiverStream;
 
 use super::incomplete;
 use crate::{
@@ -32,9 +29,6 @@ use crate::{
         short_hash,
     },
 };
-
-/// Data messages that wait between stdin and the socket.
-const QUEUE: usize = 4;
 
 /// One thing to publish.
 struct Input {
@@ -67,7 +61,7 @@ pub(crate) async fn run(ctx: &Context, args: UploadArgs) -> Result<(), Stop> {
                 if ctx.out.is_json() {
                     answer.errors.push(json::InputError::new(&path, failure));
                 } else {
-                    ctx.out.error(&sentence(&failure));
+                    ctx.out.error(&sentence(&about(&path, failure)));
                 }
                 continue;
             }
@@ -86,6 +80,16 @@ pub(crate) async fn run(ctx: &Context, args: UploadArgs) -> Result<(), Stop> {
         return Err(Stop::Told(FailureKind::Partial));
     }
     Ok(())
+}
+
+/// The same failure, saying which of several inputs it is about.
+fn about(path: &Path, failure: Failure) -> Failure {
+    let shown = path.display().to_string();
+    let message = match failure.message.starts_with(&shown) {
+        true => failure.message,
+        false => format!("{shown}: {}", failure.message),
+    };
+    Failure { message, ..failure }
 }
 
 fn is_unreachable(failure: &Failure) -> bool {
@@ -188,7 +192,7 @@ impl Uploader<'_> {
                 visibility: self.visibility.to_string(),
             };
             let out = self.ctx.out;
-            return stream(self.daemon().await?, header, tokio::io::stdin(), &out).await;
+            return stream::stream(self.daemon().await?, header, tokio::io::stdin(), &out).await;
         }
         let file = open(&input.path)?;
         let visibility = self.visibility.to_string();
@@ -278,74 +282,6 @@ fn imported(done: UploadDone, begin: Instant, out: &Output) -> Result<UploadDone
     let (size, seconds) = (publication.size, begin.elapsed().as_secs_f64());
     out.note(progress::finished("Importing", size, size, seconds));
     Ok(done)
-}
-
-/// Streams what comes out of a pipe.
-async fn stream(
-    daemon: &mut Daemon,
-    header: UploadHeader,
-    input: impl tokio::io::AsyncRead + Unpin + Send + 'static,
-    out: &Output,
-) -> Result<UploadDone, Failure> {
-    let begin = Instant::now();
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    let feeding = feed(sender, header, input, Progress::new(out));
-    let calling = daemon.client.upload_stream(ReceiverStream::new(receiver));
-    // The daemon may refuse while stdin still has more, or has nothing for a long time.
-    let answer = {
-        tokio::pin!(feeding, calling);
-        tokio::select! {
-            answer = &mut calling => answer,
-            fed = &mut feeding => {
-                fed?;
-                calling.await
-            }
-        }
-    };
-    let answer = answer.map_err(|status| daemon.failure(status))?.into_inner();
-    imported(answer.done.unwrap_or_default(), begin, out)
-}
-
-/// Header, data, and the end; a read error ends the stream without one, so that nothing is published. When the call
-/// is over before the input is, that is no failure of the input.
-async fn feed(
-    sender: mpsc::Sender<UploadStreamRequest>,
-    header: UploadHeader,
-    mut input: impl tokio::io::AsyncRead + Unpin,
-    line: Progress,
-) -> Result<(), Failure> {
-    let send = async |part| sender.send(UploadStreamRequest { part: Some(part) }).await;
-    if send(Part::Header(header)).await.is_err() {
-        return Ok(());
-    }
-    let begin = Instant::now();
-    let mut sent = 0;
-    loop {
-        let mut chunk = Vec::with_capacity(MAX_DATA_CHUNK);
-        let read = (&mut input)
-            .take(MAX_DATA_CHUNK as u64)
-            .read_to_end(&mut chunk)
-            .await;
-        read.map_err(|error| io_failure("stdin", &error))?;
-        if chunk.is_empty() {
-            break;
-        }
-        sent += chunk.len() as u64;
-        if send(Part::Data(chunk.into())).await.is_err() {
-            return Ok(());
-        }
-        line.show(|| {
-            let step = Step {
-                done: sent,
-                total: None,
-                rate: progress::average(sent, begin.elapsed()),
-            };
-            step.line("Importing")
-        });
-    }
-    // A call that ended has its own answer.
-    let _ = send(Part::End(sent)).await;
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,8 +1,7 @@
 //! `whoami`: user, peer, directory, and when the session ends.
 
-use p2p_proto::v1::WhoamiRequest;
+use p2p_proto::{Failure, v1::WhoamiRequest};
 
-use super::incomplete;
 use crate::{
     context::Context,
     exit::Stop,
@@ -14,7 +13,7 @@ pub(crate) async fn run(ctx: &Context) -> Result<(), Stop> {
     let mut daemon = ctx.connect().await?;
     let answer = daemon.client.whoami(WhoamiRequest {}).await;
     let answer = answer.map_err(|status| daemon.failure(status))?.into_inner();
-    let session = answer.session.ok_or_else(|| incomplete("a session"))?;
+    let session = answer.session.ok_or_else(Failure::not_logged_in)?;
     if ctx.out.is_json() {
         return ctx.out.json("whoami", &json::Whoami::from(session));
     }

@@ -17,7 +17,7 @@ use rustix::{
 };
 
 use super::{Target, numbered, shortened};
-use crate::cli::OnConflict;
+use crate::{cli::OnConflict, exit::io_failure};
 
 const PERMISSIONS: u32 = 0o666;
 
@@ -38,6 +38,10 @@ pub(crate) enum Placed {
     /// Something came there meanwhile, and `--on-conflict skip` leaves it.
     Skipped(PathBuf),
 }
+
+/// Proof that a draft's bytes are all there and durable.
+#[derive(Debug)]
+pub(crate) struct Settled(());
 
 impl Draft {
     /// An empty file in the target's folder, open for reading and writing, its mode as the umask has it.
@@ -73,28 +77,31 @@ impl Draft {
         &self.file
     }
 
-    /// Checks the size, makes the bytes durable, gives the file its name, makes the name durable.
-    pub(crate) fn place(mut self, size: u64, on_conflict: OnConflict) -> Result<Placed, Failure> {
-        let failed = |target: &Target, error: io::Error| target.cannot_write(&error);
-        let found = self
-            .file
-            .metadata()
-            .map_err(|error| failed(&self.target, error))?
-            .len();
-        if found != size {
-            let path = self.target.path();
-            let message = format!(
-                "{} came with {found} bytes instead of {size} and was not placed",
-                path.display()
-            );
-            return Err(Failure::new(FailureKind::HashMismatch, message));
+    /// The slow work before [`Self::place`]: checks the size, makes the bytes durable. It may run on another thread
+    /// and be abandoned there; the draft stays its caller's.
+    pub(crate) fn settle(&self, size: u64) -> impl FnOnce() -> Result<Settled, Failure> + Send + use<> {
+        let file = self.file.try_clone();
+        let path = self.target.path();
+        move || {
+            let shown = path.display();
+            let failed = |error: io::Error| io_failure(&format!("cannot write {shown}"), &error);
+            let file = file.map_err(failed)?;
+            let found = file.metadata().map_err(failed)?.len();
+            if found != size {
+                let message = format!("{shown} came with {found} bytes instead of {size} and was not placed");
+                return Err(Failure::new(FailureKind::HashMismatch, message));
+            }
+            file.sync_all().map_err(failed)?;
+            Ok(Settled(()))
         }
-        self.file
-            .sync_all()
-            .map_err(|error| failed(&self.target, error))?;
+    }
+
+    /// Gives the file its name and makes the name durable. Quick, and not to be interrupted.
+    pub(crate) fn place(mut self, _settled: Settled, on_conflict: OnConflict) -> Result<Placed, Failure> {
         let placed = self.give_name(on_conflict)?;
         if let Placed::At(_) = placed {
-            rustix::fs::fsync(self.target.folder()).map_err(|errno| failed(&self.target, errno.into()))?;
+            let synced = rustix::fs::fsync(self.target.folder());
+            synced.map_err(|errno| self.target.cannot_write(&errno.into()))?;
         }
         Ok(placed)
     }
@@ -149,7 +156,7 @@ impl Draft {
         match rustix::fs::renameat_with(folder, hidden, folder, name, RenameFlags::NOREPLACE) {
             // The file system cannot: take the name with an empty file, and rename over that.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                rename_over_placeholder(folder, hidden, name)?
+                rename_over_placeholder(folder, hidden, name)?;
             }
             result => result?,
         }

@@ -37,6 +37,11 @@ fn filled(draft: Draft) -> Draft {
     draft
 }
 
+fn place(draft: Draft, size: usize, on_conflict: OnConflict) -> Result<Placed, Failure> {
+    let settled = draft.settle(size as u64)()?;
+    draft.place(settled, on_conflict)
+}
+
 /// Both ways of making the file, so that every test runs where the file system has only one of them, too.
 fn both_ways(test: impl Fn(fn(Target) -> Result<Draft, Failure>)) {
     test(Draft::create);
@@ -77,7 +82,7 @@ fn a_file_appears_whole_with_the_users_mode() {
         let folder = tempfile::tempdir().unwrap();
         let draft = filled(create(target(&folder)).unwrap());
         assert!(!folder.path().join("scan.tar").exists());
-        let placed = draft.place(CONTENT.len() as u64, OnConflict::Fail).unwrap();
+        let placed = place(draft, CONTENT.len(), OnConflict::Fail).unwrap();
         let path = folder.path().join("scan.tar");
         assert_eq!(placed, Placed::At(path.clone()));
         assert_eq!(fs::read(&path).unwrap(), CONTENT);
@@ -148,13 +153,13 @@ fn conflicts_that_come_late_are_seen_too() {
             let draft = filled(create(target(&folder)).unwrap());
             fs::write(folder.path().join("scan.tar"), b"other").unwrap();
             fs::write(folder.path().join("scan (1).tar"), b"other").unwrap();
-            match (draft.place(CONTENT.len() as u64, on_conflict), ends) {
+            match (place(draft, CONTENT.len(), on_conflict), ends) {
                 (Ok(Placed::At(path)), Some((name, content))) => {
                     assert_eq!(path, folder.path().join(name));
                     assert_eq!(fs::read(path).unwrap(), content);
                 }
                 (Ok(Placed::Skipped(path)), Some((_, content))) => {
-                    assert_eq!(fs::read(path).unwrap(), content)
+                    assert_eq!(fs::read(path).unwrap(), content);
                 }
                 (Err(failure), None) => assert_eq!(failure.kind, FailureKind::OutputExists),
                 (result, _) => panic!("{on_conflict:?}: {result:?}"),
@@ -174,9 +179,7 @@ fn nothing_is_left_of_what_was_not_placed() {
         drop(filled(create(target(&folder)).unwrap()));
         assert!(names(&folder).is_empty());
         let short = filled(create(target(&folder)).unwrap());
-        let failure = short
-            .place(CONTENT.len() as u64 + 1, OnConflict::Overwrite)
-            .unwrap_err();
+        let failure = place(short, CONTENT.len() + 1, OnConflict::Overwrite).unwrap_err();
         assert_eq!(failure.kind, FailureKind::HashMismatch);
         assert!(names(&folder).is_empty());
     });
@@ -197,7 +200,7 @@ fn a_symbolic_link_is_never_followed() {
         );
         fs::write(&victim, "keep me").unwrap();
         let draft = filled(create(target(&folder)).unwrap());
-        draft.place(CONTENT.len() as u64, OnConflict::Overwrite).unwrap();
+        place(draft, CONTENT.len(), OnConflict::Overwrite).unwrap();
         assert_eq!(fs::read_to_string(&victim).unwrap(), "keep me");
         let placed = folder.path().join("scan.tar");
         assert!(fs::symlink_metadata(&placed).unwrap().is_file());

@@ -10,7 +10,7 @@ use p2p_proto::{
         session::IndexState,
     },
 };
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, Notify};
 
 use crate::{identity::session::Session, store::Store};
 
@@ -22,6 +22,7 @@ const MAX_RESTARTS: u32 = 2;
 pub struct Announcer {
     store: Store,
     agreed: Arc<Mutex<Option<Agreed>>>,
+    announced: Arc<Notify>,
 }
 
 /// What the directory answered when it last had all of ours. The two differ when it does not know a publication.
@@ -38,6 +39,7 @@ impl Announcer {
         Self {
             store,
             agreed: Arc::new(Mutex::new(None)),
+            announced: Arc::default(),
         }
     }
 
@@ -48,7 +50,14 @@ impl Announcer {
     pub async fn announce(&self, session: &Session) -> Result<(), Failure> {
         let mut agreed = self.agreed.lock().await;
         let theirs = agreed.map(|agreed| agreed.theirs);
-        self.bring_up(session, theirs, &mut agreed).await
+        self.bring_up(session, theirs, &mut agreed).await?;
+        self.announced.notify_one();
+        Ok(())
+    }
+
+    /// Waits until something new was announced: the rest of what a ping says has changed too.
+    pub async fn announced(&self) {
+        self.announced.notified().await;
     }
 
     /// The same, from what the directory says that it has.

@@ -59,6 +59,7 @@ pub async fn pings_task(pinger: Pinger, soft: CancellationToken) -> anyhow::Resu
         tokio::select! {
             () = soft.cancelled() => break,
             _ = sessions.changed() => failures = 0,
+            () = pinger.announcer.announced() => {}
             () = pause_for(pause) => {}
         }
     }

@@ -38,7 +38,7 @@ pub async fn renew_if_due(sessions: &Sessions, session: &Arc<Session>) -> Result
             api_level: API_LEVEL,
         })
         .await?;
-    sessions.begin(session.record.clone().renewed(credentials, now))?;
+    sessions.renewed(session.record.clone().renewed(credentials, now))?;
     tracing::info!("certificate renewed");
     Ok(true)
 }

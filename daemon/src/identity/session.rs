@@ -280,6 +280,21 @@ impl Sessions {
         Ok(self.put(session))
     }
 
+    /// Replaces what a renewal brought, unless the session has ended or changed meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::begin`].
+    pub fn renewed(&self, record: SessionRecord) -> Result<(), Failure> {
+        let same = self
+            .current()
+            .is_some_and(|session| session.record.token == record.token);
+        if same {
+            self.begin(record).map(drop)
+        } else {
+            Ok(())
+        }
+    }
+
     /// Ends the session here; `reason` is told to whoever asks next.
     ///
     /// # Errors

@@ -42,7 +42,6 @@ pub async fn while_it_comes(
                 break;
             };
             let length = (now.frontier - sent).min(MAX_DATA_CHUNK as u64) as usize;
-            let incoming = incoming.clone();
             let bytes = blocking(move || {
                 let mut bytes = vec![0; length];
                 incoming.read_at(sent, &mut bytes).map(|()| bytes)

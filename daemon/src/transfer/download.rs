@@ -120,16 +120,16 @@ pub(super) fn no_holder(located: &LocateResponse) -> Failure {
     Failure::new(FailureKind::NoHolderOnline, message)
 }
 
-/// Today's time of day, else the date too; UTC.
+/// The time of day on this machine's clock, `18:04`; before today with its date.
 fn seen_at(at: jiff::Timestamp) -> String {
-    let text = at.to_string();
-    let today = jiff::Timestamp::now().to_string();
-    let (date, time) = text.split_once('T').unwrap_or((&text, ""));
-    let minutes = time.get(..5).unwrap_or(time);
-    if today.starts_with(date) {
-        format!("{minutes} UTC")
+    let zone = jiff::tz::TimeZone::system();
+    let today = jiff::Timestamp::now().to_zoned(zone.clone()).date();
+    let seen = at.to_zoned(zone);
+    let minute = format!("{:02}:{:02}", seen.hour(), seen.minute());
+    if seen.date() == today {
+        minute
     } else {
-        format!("{date} {minutes} UTC")
+        format!("{} {minute}", seen.date())
     }
 }
 

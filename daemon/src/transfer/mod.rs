@@ -22,7 +22,7 @@ use std::{
     },
 };
 
-use p2p_proto::{ContentHash, Failure, rest::publications::Publication};
+use p2p_proto::{Failure, rest::publications::Publication};
 use p2p_service::lifecycle::Lifecycle;
 use tokio::sync::Semaphore;
 
@@ -80,17 +80,22 @@ impl Transfers {
         keep: Keep,
         wait: bool,
     ) -> Result<Arc<Transfer>, Failure> {
-        let here = self.0.store.content(publication.hash).await?.is_some();
-        let joined = matches!(keep, Keep::InStore)
-            .then(|| self.running_for(publication.hash))
-            .flatten();
-        if let Some(transfer) = joined.filter(|_| !here) {
-            return Ok(transfer);
-        }
         self.0.sessions.require()?;
-        let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
-        let transfer = Arc::new(Transfer::new(id, publication, matches!(keep, Keep::InStore)));
-        self.running().insert(id, Arc::clone(&transfer));
+        let here = self.0.store.content(publication.hash).await?.is_some();
+        let kept = matches!(keep, Keep::InStore);
+        let transfer = {
+            let mut running = self.running();
+            if kept
+                && !here
+                && let Some(same) = running.values().find(|other| other.brings(publication.hash))
+            {
+                return Ok(Arc::clone(same));
+            }
+            let id = self.0.next_id.fetch_add(1, Ordering::Relaxed);
+            let transfer = Arc::new(Transfer::new(id, publication, kept));
+            running.insert(id, Arc::clone(&transfer));
+            transfer
+        };
         let task = run(Arc::clone(&self.0), Arc::clone(&transfer), keep, wait);
         self.0.lifecycle.spawn_request(task);
         Ok(transfer)
@@ -120,14 +125,6 @@ impl Transfers {
             .values()
             .filter(|transfer| which(&transfer.progress().state))
             .count() as u32
-    }
-
-    fn running_for(&self, hash: ContentHash) -> Option<Arc<Transfer>> {
-        let running = self.running();
-        let found = running
-            .values()
-            .find(|t| t.publication.hash == hash && t.kept && !t.progress().state.is_final());
-        found.cloned()
     }
 
     fn running(&self) -> std::sync::MutexGuard<'_, HashMap<u64, Arc<Transfer>>> {

@@ -80,8 +80,9 @@ impl Plan {
         Some(self.piece(index))
     }
 
-    /// The piece is verified and written. True the first time.
-    pub fn written(&self, piece: &Piece) -> bool {
+    /// The piece is verified and written. True the first time; then `count` hears the new frontier, before anybody can
+    /// see that the plan is complete: what a transfer counted is whole when it ends. `count` must not wait.
+    pub fn written(&self, piece: &Piece, count: impl FnOnce(u64)) -> bool {
         let mut pieces = self.pieces();
         if pieces.states[piece.index] == PieceState::Written {
             return false;
@@ -91,6 +92,7 @@ impl Plan {
         while pieces.states.get(pieces.frontier) == Some(&PieceState::Written) {
             pieces.frontier += 1;
         }
+        count(self.bytes_before(pieces.frontier));
         drop(pieces);
         self.changed.notify_waiters();
         true
@@ -129,7 +131,11 @@ impl Plan {
     /// Verified bytes from the start without a gap.
     #[must_use]
     pub fn frontier(&self) -> u64 {
-        (self.pieces().frontier as u64 * u64::from(self.piece_length)).min(self.size)
+        self.bytes_before(self.pieces().frontier)
+    }
+
+    fn bytes_before(&self, index: usize) -> u64 {
+        (index as u64 * u64::from(self.piece_length)).min(self.size)
     }
 
     /// Waits until `ready` holds; it is asked again after each change.
@@ -218,8 +224,8 @@ mod tests {
         assert_eq!(plan.take(3), None);
         plan.give_back(1, &piece);
         assert_eq!(plan.take(3), Some(piece));
-        assert!(plan.written(&piece));
-        assert!(!plan.written(&piece));
+        assert!(plan.written(&piece, |_| {}));
+        assert!(!plan.written(&piece, |_| unreachable!()));
         plan.give_back(2, &piece);
         assert!(plan.is_complete() && plan.size_is_proven());
     }
@@ -244,7 +250,7 @@ mod tests {
             let mut act = |source, brings: bool| {
                 let Some(piece) = plan.take(source) else { return false };
                 if brings {
-                    if plan.written(&piece) {
+                    if plan.written(&piece, |_| {}) {
                         counted += u64::from(piece.length);
                     }
                     done.insert(piece.index);

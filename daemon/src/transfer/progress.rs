@@ -2,11 +2,11 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, OnceLock, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
-use p2p_proto::{Failure, FailureKind, PeerName, rest::publications::Publication};
+use p2p_proto::{ContentHash, Failure, FailureKind, PeerName, rest::publications::Publication};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -70,7 +70,8 @@ pub struct Transfer {
     /// It ends as a copy in the store.
     pub kept: bool,
     progress: watch::Sender<Progress>,
-    incoming: OnceLock<Incoming>,
+    incoming: Mutex<Option<Incoming>>,
+    waiting: Mutex<Waiting>,
     sources: Mutex<BTreeMap<PeerName, u64>>,
     meter: Meter,
     started: Instant,
@@ -91,12 +92,18 @@ impl Transfer {
             publication,
             kept,
             progress: watch::Sender::new(progress),
-            incoming: OnceLock::new(),
+            incoming: Mutex::default(),
+            waiting: Mutex::default(),
             sources: Mutex::default(),
             meter: Meter::default(),
             started: Instant::now(),
             cancel: CancellationToken::new(),
         }
+    }
+
+    /// It will end as a copy of this content in the store.
+    pub(super) fn brings(&self, hash: ContentHash) -> bool {
+        self.kept && self.publication.hash == hash && !self.progress().state.is_final()
     }
 
     /// As of now.
@@ -120,7 +127,7 @@ impl Transfer {
     /// Verified bytes from each holder so far.
     #[must_use]
     pub fn sources(&self) -> Vec<(PeerName, u64)> {
-        let sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        let sources = lock(&self.sources);
         sources
             .iter()
             .map(|(name, bytes)| (name.clone(), *bytes))
@@ -129,13 +136,18 @@ impl Transfer {
 
     /// Where verified bytes can be read while the transfer runs.
     #[must_use]
-    pub fn incoming(&self) -> Option<&Incoming> {
-        self.incoming.get()
+    pub fn incoming(&self) -> Option<Incoming> {
+        lock(&self.incoming).clone()
     }
 
-    /// Ends it; what came is thrown away.
-    pub fn cancel(&self) {
-        self.cancel.cancel();
+    /// Somebody waits for it. When the last one who waits is gone, a transfer that nobody wanted to go on alone ends,
+    /// and what came is thrown away.
+    #[must_use]
+    pub fn attach(self: &Arc<Self>, goes_on_alone: bool) -> Attached {
+        let mut waiting = lock(&self.waiting);
+        waiting.people += 1;
+        waiting.goes_on_alone |= goes_on_alone;
+        Attached(Arc::clone(self))
     }
 
     /// Waits for the end.
@@ -161,18 +173,12 @@ impl Transfer {
     }
 
     pub(super) fn receives_into(&self, incoming: Incoming) {
-        // Set once per transfer; a second call would be a second run of the same transfer.
-        let _ = self.incoming.set(incoming);
+        *lock(&self.incoming) = Some(incoming);
     }
 
     pub(super) fn received(&self, from: &PeerName, bytes: u64, frontier: u64) {
         self.meter.add(bytes);
-        *self
-            .sources
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(from.clone())
-            .or_default() += bytes;
+        *lock(&self.sources).entry(from.clone()).or_default() += bytes;
         self.progress.send_modify(|progress| {
             progress.done += bytes;
             progress.frontier = progress.frontier.max(frontier);
@@ -180,12 +186,39 @@ impl Transfer {
     }
 
     pub(super) fn finish(&self, result: Result<(), Failure>) {
+        if result.is_err() {
+            // Its place in the store is free for the next try before anybody hears of the failure.
+            lock(&self.incoming).take();
+        }
         let outcome = Outcome {
             seconds: self.started.elapsed().as_secs_f64(),
             sources: self.sources(),
         };
         self.enter(result.map_or_else(State::Failed, |()| State::Done(outcome)));
     }
+}
+
+#[derive(Default)]
+struct Waiting {
+    people: usize,
+    goes_on_alone: bool,
+}
+
+/// One who waits for a transfer.
+pub struct Attached(Arc<Transfer>);
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let mut waiting = lock(&self.0.waiting);
+        waiting.people -= 1;
+        if waiting.people == 0 && !waiting.goes_on_alone {
+            self.0.cancel.cancel();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The failure of a transfer that was ended from outside.

@@ -3,7 +3,7 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use p2p_proto::v1::{HelloRequest, LayerRequest};
+use p2p_proto::v1::{HaveRequest, HelloRequest, LayerRequest};
 
 use super::{
     plan::{Piece, SourceId},
@@ -19,7 +19,7 @@ use crate::{
         },
         rpc::VERSIONS,
     },
-    store::{Buffer, Layer, StoreError},
+    store::{BUFFER_LEN, Buffer, Layer, StoreError},
 };
 
 /// Requests on their way to one holder.
@@ -79,11 +79,30 @@ pub async fn layer(
 ) -> Result<Layer, SourceError> {
     let (hash, size) = (swarm.publication().hash, swarm.publication().size);
     let mut peer = dial::words(session, target).await?;
-    peer.hello(HelloRequest {
-        versions: VERSIONS.to_vec(),
-        features: Vec::new(),
-    })
-    .await?;
+    let hello = peer
+        .hello(HelloRequest {
+            versions: VERSIONS.to_vec(),
+            features: Vec::new(),
+        })
+        .await?
+        .into_inner();
+    if (hello.max_piece_bytes as usize) < BUFFER_LEN {
+        return Err(SourceError::Gone(
+            "serves smaller pieces than this peer asks for".into(),
+        ));
+    }
+    let have = peer
+        .have(HaveRequest {
+            grant: grant.to_owned(),
+        })
+        .await?
+        .into_inner();
+    if have.size != size {
+        return Err(SourceError::Bad);
+    }
+    if !have.complete {
+        return Err(SourceError::Gone("has only a part".into()));
+    }
     let expected = Layer::group_count(size) as usize;
     let request = LayerRequest {
         grant: grant.to_owned(),

@@ -58,11 +58,11 @@ impl Swarm {
 
     /// A source wrote a verified piece.
     pub fn written(&self, piece: &Piece, target: &Target) {
-        if self.plan.written(piece) {
+        self.plan.written(piece, |frontier| {
             self.shared.received.add(piece.length.into());
             self.transfer
-                .received(&target.name, piece.length.into(), self.plan.frontier());
-        }
+                .received(&target.name, piece.length.into(), frontier);
+        });
     }
 
     /// Waits until there may be work for an idle source.

@@ -86,7 +86,11 @@ impl Passwords {
     ///
     /// # Errors
     /// When too many others wait.
-    pub async fn verify(&self, password: Zeroizing<String>, known: Option<String>) -> Result<bool, PasswordError> {
+    pub async fn verify(
+        &self,
+        password: Zeroizing<String>,
+        known: Option<String>,
+    ) -> Result<bool, PasswordError> {
         let exists = known.is_some();
         let known = known.unwrap_or_else(|| self.nobodys.clone());
         let fits = self.in_turn(move || verify(&password, &known)).await?;
@@ -97,7 +101,11 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, PasswordError> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let queued = self.queue.clone().try_acquire_owned().map_err(|_| PasswordError::Busy)?;
+        let queued = self
+            .queue
+            .clone()
+            .try_acquire_owned()
+            .map_err(|_| PasswordError::Busy)?;
         let slot = timeout(PATIENCE, self.slots.clone().acquire_owned())
             .await
             .map_err(|_| PasswordError::Busy)?
@@ -126,7 +134,9 @@ fn argon2() -> Result<Argon2<'static>, PasswordError> {
 }
 
 fn hash(password: &str) -> Result<String, PasswordError> {
-    let hash = argon2()?.hash_password(password.as_bytes()).map_err(|_| PasswordError::Failed)?;
+    let hash = argon2()?
+        .hash_password(password.as_bytes())
+        .map_err(|_| PasswordError::Failed)?;
     Ok(hash.to_string())
 }
 
@@ -154,16 +164,29 @@ mod tests {
         let hash = passwords.hash(secret("plum-orbit")).await.unwrap();
         assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
         assert_ne!(hash, passwords.hash(secret("plum-orbit")).await.unwrap());
-        assert!(passwords.verify(secret("plum-orbit"), Some(hash.clone())).await.unwrap());
+        assert!(
+            passwords
+                .verify(secret("plum-orbit"), Some(hash.clone()))
+                .await
+                .unwrap()
+        );
         assert!(!passwords.verify(secret("plum-orbiT"), Some(hash)).await.unwrap());
-        assert!(!passwords.verify(secret("nobody has this password"), None).await.unwrap());
+        assert!(
+            !passwords
+                .verify(secret("nobody has this password"), None)
+                .await
+                .unwrap()
+        );
     }
 
     #[tokio::test]
     async fn a_full_queue_is_busy() {
         let passwords = Passwords::new().unwrap();
         let all = passwords.queue.clone().acquire_many_owned(66).await.unwrap();
-        assert!(matches!(passwords.hash(secret("x")).await, Err(PasswordError::Busy)));
+        assert!(matches!(
+            passwords.hash(secret("x")).await,
+            Err(PasswordError::Busy)
+        ));
         drop(all);
         assert!(passwords.hash(secret("x")).await.is_ok());
     }

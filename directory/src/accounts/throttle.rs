@@ -92,7 +92,9 @@ impl Attempt<'_> {
         let seconds = 1_u64 << (entry.failures - 1).min(16);
         let delay = Duration::from_secs(seconds).min(MAX_DELAY);
         entry.next_try = Some(after(now, delay));
-        Wait { seconds: delay.as_secs() }
+        Wait {
+            seconds: delay.as_secs(),
+        }
     }
 }
 
@@ -121,7 +123,9 @@ fn make_room(entries: &mut HashMap<Key, Entry>, now: Timestamp) {
     }
     entries.retain(|_, entry| !is_stale(entry, now));
     if entries.len() >= MAX_ENTRIES {
-        let least = entries.iter().min_by_key(|(_, entry)| (entry.pending > 0, entry.next_try));
+        let least = entries
+            .iter()
+            .min_by_key(|(_, entry)| (entry.pending > 0, entry.next_try));
         if let Some(key) = least.map(|(key, _)| key.clone()) {
             entries.remove(&key);
         }
@@ -139,7 +143,12 @@ mod tests {
     }
 
     fn fail(throttle: &Throttle, now: i64) -> u64 {
-        throttle.begin("ana", HERE, at(now)).ok().unwrap().failed(at(now)).seconds
+        throttle
+            .begin("ana", HERE, at(now))
+            .ok()
+            .unwrap()
+            .failed(at(now))
+            .seconds
     }
 
     #[test]
@@ -149,7 +158,10 @@ mod tests {
         for expected in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
             assert_eq!(fail(&throttle, now), expected);
             let early = throttle.begin("ana", HERE, at(now + 1));
-            assert_eq!(early.err().map(|wait| wait.seconds), (expected > 1).then(|| expected - 1));
+            assert_eq!(
+                early.err().map(|wait| wait.seconds),
+                (expected > 1).then(|| expected - 1)
+            );
             now += i64::try_from(expected).unwrap();
         }
     }
@@ -168,14 +180,21 @@ mod tests {
         let throttle = Throttle::default();
         fail(&throttle, 0);
         let _first = throttle.begin("ana", HERE, at(9)).ok().unwrap();
-        assert_eq!(throttle.begin("ana", HERE, at(9)).err(), Some(Wait { seconds: 1 }));
+        assert_eq!(
+            throttle.begin("ana", HERE, at(9)).err(),
+            Some(Wait { seconds: 1 })
+        );
     }
 
     #[test]
     fn the_map_is_bounded() {
         let throttle = Throttle::default();
         for number in 0..MAX_ENTRIES + 10 {
-            let _ = throttle.begin(&number.to_string(), HERE, at(0)).ok().unwrap().failed(at(0));
+            let _ = throttle
+                .begin(&number.to_string(), HERE, at(0))
+                .ok()
+                .unwrap()
+                .failed(at(0));
         }
         assert!(throttle.entries().len() <= MAX_ENTRIES);
     }

@@ -12,25 +12,24 @@ const WORDS: [&str; 256] = [
     "beacon", "beaver", "beech", "berry", "birch", "bishop", "bison", "blade", "bloom", "board", "bonnet",
     "border", "bottle", "branch", "brass", "bread", "breeze", "brick", "bridge", "bronze", "brook", "broom",
     "brush", "bucket", "buckle", "butter", "button", "cabin", "cable", "cactus", "camel", "candle", "canoe",
-    "canvas", "canyon", "carbon", "cargo", "carpet", "carrot", "castle", "cedar", "cello", "chalk",
-    "cherry", "chess", "cider", "cinder", "circle", "citrus", "clay", "cliff", "clock", "cloud", "clover",
-    "cobalt", "cobra", "comet", "copper", "coral", "cork", "corner", "cotton", "cougar", "cradle", "crane",
-    "crater", "crown", "cube", "dahlia", "daisy", "delta", "desert", "dome", "donkey", "dragon", "drum",
-    "dune", "eagle", "easel", "echo", "elbow", "elder", "ember", "engine", "falcon", "fern", "ferry",
-    "fiddle", "field", "finch", "fjord", "flame", "flax", "flint", "flute", "forest", "fossil", "fox",
-    "frost", "galaxy", "garden", "garlic", "garnet", "gate", "gecko", "geyser", "ginger", "globe", "glove",
-    "goose", "grain", "grape", "gravel", "grove", "guitar", "gull", "hammer", "harbor", "harp", "hazel",
-    "hedge", "helmet", "heron", "hill", "honey", "hoof", "hornet", "ice", "indigo", "inlet", "iris", "iron",
-    "island", "ivory", "ivy", "jacket", "jade", "jigsaw", "kayak", "kettle", "kite", "kiwi", "ladder",
-    "lagoon", "lake", "larch", "lark", "laurel", "lava", "lemon", "lilac", "lily", "lime", "linen",
-    "lizard", "locket", "lotus", "lynx", "magnet", "mango", "maple", "marble", "meadow", "melon", "mesa",
-    "mint", "mirror", "mitten", "moss", "nectar", "needle", "nest", "nickel", "nutmeg", "oak", "oasis",
-    "oat", "ocean", "olive", "onyx", "opal", "orbit", "orchid", "otter", "owl", "oyster", "paddle", "palm",
-    "panda", "paper", "parrot", "pearl", "pebble", "pepper", "piano", "pigeon", "pine", "planet", "plum",
-    "pocket", "pond", "poplar", "poppy", "prism", "quail", "quartz", "quill", "rabbit", "raven", "reed",
-    "ribbon", "ridge", "river", "robin", "rocket", "saddle", "sail", "salmon", "sand", "spruce", "stone",
-    "summit", "sunset", "tiger", "timber", "topaz", "torch", "tulip", "tunnel", "turtle", "umber", "valley",
-    "velvet", "violet",
+    "canvas", "canyon", "carbon", "cargo", "carpet", "carrot", "castle", "cedar", "cello", "chalk", "cherry",
+    "chess", "cider", "cinder", "circle", "citrus", "clay", "cliff", "clock", "cloud", "clover", "cobalt",
+    "cobra", "comet", "copper", "coral", "cork", "corner", "cotton", "cougar", "cradle", "crane", "crater",
+    "crown", "cube", "dahlia", "daisy", "delta", "desert", "dome", "donkey", "dragon", "drum", "dune",
+    "eagle", "easel", "echo", "elbow", "elder", "ember", "engine", "falcon", "fern", "ferry", "fiddle",
+    "field", "finch", "fjord", "flame", "flax", "flint", "flute", "forest", "fossil", "fox", "frost",
+    "galaxy", "garden", "garlic", "garnet", "gate", "gecko", "geyser", "ginger", "globe", "glove", "goose",
+    "grain", "grape", "gravel", "grove", "guitar", "gull", "hammer", "harbor", "harp", "hazel", "hedge",
+    "helmet", "heron", "hill", "honey", "hoof", "hornet", "ice", "indigo", "inlet", "iris", "iron", "island",
+    "ivory", "ivy", "jacket", "jade", "jigsaw", "kayak", "kettle", "kite", "kiwi", "ladder", "lagoon",
+    "lake", "larch", "lark", "laurel", "lava", "lemon", "lilac", "lily", "lime", "linen", "lizard", "locket",
+    "lotus", "lynx", "magnet", "mango", "maple", "marble", "meadow", "melon", "mesa", "mint", "mirror",
+    "mitten", "moss", "nectar", "needle", "nest", "nickel", "nutmeg", "oak", "oasis", "oat", "ocean",
+    "olive", "onyx", "opal", "orbit", "orchid", "otter", "owl", "oyster", "paddle", "palm", "panda", "paper",
+    "parrot", "pearl", "pebble", "pepper", "piano", "pigeon", "pine", "planet", "plum", "pocket", "pond",
+    "poplar", "poppy", "prism", "quail", "quartz", "quill", "rabbit", "raven", "reed", "ribbon", "ridge",
+    "river", "robin", "rocket", "saddle", "sail", "salmon", "sand", "spruce", "stone", "summit", "sunset",
+    "tiger", "timber", "topaz", "torch", "tulip", "tunnel", "turtle", "umber", "valley", "velvet", "violet",
 ];
 
 /// A new password such as `plum-orbit-lark-cedar-42-fern`.
@@ -64,7 +63,11 @@ mod tests {
     #[test]
     fn words_differ_and_passwords_too() {
         assert_eq!(WORDS.iter().collect::<HashSet<_>>().len(), 256);
-        assert!(WORDS.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase())));
+        assert!(
+            WORDS
+                .iter()
+                .all(|word| word.bytes().all(|b| b.is_ascii_lowercase()))
+        );
         let passwords: HashSet<_> = (0..50).map(|_| new_password().unwrap().to_string()).collect();
         assert_eq!(passwords.len(), 50);
         for password in passwords {

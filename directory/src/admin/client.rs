@@ -39,7 +39,10 @@ impl AdminClient {
     pub fn new(socket: &Path) -> Self {
         // hyperlocal wants an absolute path.
         let socket = std::path::absolute(socket).unwrap_or_else(|_| socket.to_owned());
-        Self { socket, client: Client::builder(TokioExecutor::new()).build(UnixConnector) }
+        Self {
+            socket,
+            client: Client::builder(TokioExecutor::new()).build(UnixConnector),
+        }
     }
 
     /// Asks without a body.
@@ -78,7 +81,11 @@ impl AdminClient {
             .body(Full::new(body))
             .map_err(|error| internal(&error))?;
         let answered = timeout(PATIENCE, async {
-            let response = self.client.request(request).await.map_err(|error| self.unreachable(&error))?;
+            let response = self
+                .client
+                .request(request)
+                .await
+                .map_err(|error| self.unreachable(&error))?;
             let status = response.status();
             let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await;
             let body = body.map_err(|error| Failure::new(FailureKind::Unreachable, error.to_string()))?;
@@ -86,7 +93,11 @@ impl AdminClient {
         });
         let late = |_| Failure::new(FailureKind::TimedOut, "the directory did not answer within 60 s");
         let (status, body) = answered.await.map_err(late)??;
-        if status.is_success() { Ok(body) } else { Err(refused(status.as_u16(), &body)) }
+        if status.is_success() {
+            Ok(body)
+        } else {
+            Err(refused(status.as_u16(), &body))
+        }
     }
 
     fn unreachable(&self, error: &(dyn Error + 'static)) -> Failure {
@@ -102,15 +113,18 @@ impl AdminClient {
             }
         };
         let (what, hint) = match kind {
-            Some(io::ErrorKind::NotFound) => {
-                ("no such file. Is it running?".to_owned(), "sudo systemctl start p2p-directory")
-            }
-            Some(io::ErrorKind::ConnectionRefused) => {
-                ("nobody listens. Is it running?".to_owned(), "sudo systemctl start p2p-directory")
-            }
-            Some(io::ErrorKind::PermissionDenied) => {
-                ("permission denied. Try".to_owned(), "sudo p2p-directory admin ...")
-            }
+            Some(io::ErrorKind::NotFound) => (
+                "no such file. Is it running?".to_owned(),
+                "sudo systemctl start p2p-directory",
+            ),
+            Some(io::ErrorKind::ConnectionRefused) => (
+                "nobody listens. Is it running?".to_owned(),
+                "sudo systemctl start p2p-directory",
+            ),
+            Some(io::ErrorKind::PermissionDenied) => (
+                "permission denied. Try".to_owned(),
+                "sudo p2p-directory admin ...",
+            ),
             _ => (error.to_string(), "journalctl -u p2p-directory"),
         };
         let message = format!("cannot reach p2p-directory at {socket}: {what}");

@@ -97,13 +97,22 @@ async fn hash(state: &state::State, given: Option<Secret>) -> Result<(String, Op
         Some(_) => None,
         None => Some(Secret::new(&new_password()?)),
     };
-    let password = given.as_ref().or(made.as_ref()).map(Secret::reveal).unwrap_or_default();
+    let password = given
+        .as_ref()
+        .or(made.as_ref())
+        .map(Secret::reveal)
+        .unwrap_or_default();
     check_new(&password).map_err(|error| ApiError::new(ProblemKind::Invalid, error.to_string()))?;
     Ok((state.passwords.hash(password).await?, made))
 }
 
 async fn find(state: &state::State, name: &UserName) -> Result<User, ApiError> {
-    state.storage.user(name).await?.map(view).ok_or_else(|| no_user(name))
+    state
+        .storage
+        .user(name)
+        .await?
+        .map(view)
+        .ok_or_else(|| no_user(name))
 }
 
 async fn list(State(state): Shared) -> Answer<Users> {
@@ -114,12 +123,23 @@ async fn list(State(state): Shared) -> Answer<Users> {
 async fn add(State(state): Shared, JsonBody(request): JsonBody<AddUser>) -> Answer<UserWithPassword> {
     let (password_hash, password) = hash(&state, request.password).await?;
     let name = request.name;
-    let user = NewUser { id: Uuid::new_v4(), name: name.clone(), password_hash, admin: request.admin };
+    let user = NewUser {
+        id: Uuid::new_v4(),
+        name: name.clone(),
+        password_hash,
+        admin: request.admin,
+    };
     if !state.storage.add_user(user).await? {
-        return Err(ApiError::new(ProblemKind::Conflict, format!("there is an account {name} already")));
+        return Err(ApiError::new(
+            ProblemKind::Conflict,
+            format!("there is an account {name} already"),
+        ));
     }
     tracing::info!(account = %name, "account {name} added");
-    Ok(Json(UserWithPassword { user: find(&state, &name).await?, password }))
+    Ok(Json(UserWithPassword {
+        user: find(&state, &name).await?,
+        password,
+    }))
 }
 
 async fn set_disabled(state: &state::State, part: PathPart, disabled: bool) -> Answer<User> {

@@ -40,9 +40,14 @@ impl Authority {
         let key = keyfile::read_text(&key_file)?;
         match (key, pem) {
             (Some(key), Some(pem)) => {
-                let damaged = |path: &Path, what: String| CaError::Damaged { path: path.to_owned(), what };
+                let damaged = |path: &Path, what: String| CaError::Damaged {
+                    path: path.to_owned(),
+                    what,
+                };
                 let key = KeyPair::from_pem(&key).map_err(|error| damaged(&key_file, error.to_string()))?;
-                Self::from_parts(key, &pem).map(Some).map_err(|what| damaged(&certificate_file, what))
+                Self::from_parts(key, &pem)
+                    .map(Some)
+                    .map_err(|what| damaged(&certificate_file, what))
             }
             (None, Some(_)) => Err(CaError::KeyMissing(key_file)),
             (_, None) => Ok(None),
@@ -59,8 +64,10 @@ impl Authority {
         }
         let key_file = folder.join("ca.key");
         let key = match keyfile::read_text(&key_file)? {
-            Some(pem) => KeyPair::from_pem(&pem)
-                .map_err(|error| CaError::Damaged { path: key_file, what: error.to_string() })?,
+            Some(pem) => KeyPair::from_pem(&pem).map_err(|error| CaError::Damaged {
+                path: key_file,
+                what: error.to_string(),
+            })?,
             None => {
                 let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
                 let pem = Zeroizing::new(key.serialize_pem());
@@ -71,7 +78,10 @@ impl Authority {
         let pem = certificate(&key, now)?;
         let certificate_file = folder.join("ca.pem");
         keyfile::write(&certificate_file, pem.as_bytes(), 0o644)?;
-        Self::from_parts(key, &pem).map_err(|what| CaError::Damaged { path: certificate_file, what })
+        Self::from_parts(key, &pem).map_err(|what| CaError::Damaged {
+            path: certificate_file,
+            what,
+        })
     }
 
     fn from_parts(key: KeyPair, pem: &str) -> Result<Self, String> {
@@ -135,7 +145,10 @@ pub fn stored_fingerprint(folder: &Path) -> Result<Option<String>, CaError> {
     let Some(pem) = keyfile::read(&path)? else {
         return Ok(None);
     };
-    let damaged = || CaError::Damaged { path: path.clone(), what: "not a certificate in PEM".to_owned() };
+    let damaged = || CaError::Damaged {
+        path: path.clone(),
+        what: "not a certificate in PEM".to_owned(),
+    };
     let (_, block) = x509_parser::pem::parse_x509_pem(&pem).map_err(|_| damaged())?;
     let certificate = block.parse_x509().map_err(|_| damaged())?;
     Ok(Some(ca_fingerprint(certificate.public_key().raw)))
@@ -145,7 +158,9 @@ fn certificate(key: &KeyPair, now: Timestamp) -> Result<String, CaError> {
     let mut params = CertificateParams::default();
     set_validity(&mut params, now, after(now, LIFETIME))?;
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "p2p-directory CA");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "p2p-directory CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     Ok(params.self_signed(key)?.pem())
@@ -164,11 +179,21 @@ mod tests {
         let second = Authority::load_or_create(folder.path(), now).unwrap();
         assert_eq!(first.bundle(), second.bundle());
         let (_, x509) = x509_parser::parse_x509_certificate(first.der()).unwrap();
-        assert_eq!(x509.basic_constraints().unwrap().unwrap().value.path_len_constraint, Some(0));
+        assert_eq!(
+            x509.basic_constraints()
+                .unwrap()
+                .unwrap()
+                .value
+                .path_len_constraint,
+            Some(0)
+        );
         assert_eq!(x509.validity().not_before.timestamp(), now.as_second() - 300);
         assert_eq!(first.not_after().as_second(), now.as_second() + 3650 * 24 * 3600);
         assert_eq!(first.fingerprint(), ca_fingerprint(x509.public_key().raw));
-        assert_eq!(stored_fingerprint(folder.path()).unwrap().as_deref(), Some(first.fingerprint()));
+        assert_eq!(
+            stored_fingerprint(folder.path()).unwrap().as_deref(),
+            Some(first.fingerprint())
+        );
     }
 
     #[test]
@@ -187,8 +212,14 @@ mod tests {
         Authority::load_or_create(folder.path(), Timestamp::now()).unwrap();
         Authority::load_or_create(other.path(), Timestamp::now()).unwrap();
         std::fs::copy(other.path().join("ca.key"), folder.path().join("ca.key")).unwrap();
-        assert!(matches!(Authority::load(folder.path()), Err(CaError::Damaged { .. })));
+        assert!(matches!(
+            Authority::load(folder.path()),
+            Err(CaError::Damaged { .. })
+        ));
         std::fs::remove_file(folder.path().join("ca.key")).unwrap();
-        assert!(matches!(Authority::load(folder.path()), Err(CaError::KeyMissing(_))));
+        assert!(matches!(
+            Authority::load(folder.path()),
+            Err(CaError::KeyMissing(_))
+        ));
     }
 }

@@ -37,7 +37,10 @@ impl Grants {
         };
         SigningKey::from_pkcs8(&der)
             .map(Self)
-            .map_err(|error| CaError::Damaged { path, what: error.to_string() })
+            .map_err(|error| CaError::Damaged {
+                path,
+                what: error.to_string(),
+            })
     }
 
     /// The keys that peers check grants with.

@@ -4,8 +4,8 @@
 use jiff::Timestamp;
 use p2p_proto::{PeerId, PeerIdentity};
 use rcgen::{
-    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
-    PKCS_ED25519, PublicKeyData, SanType, SubjectPublicKeyInfo,
+    CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PublicKeyData, SanType, SubjectPublicKeyInfo,
 };
 use uuid::Uuid;
 use x509_parser::{certification_request::X509CertificationRequest, prelude::FromDer};
@@ -45,10 +45,14 @@ impl ProvenKey {
             return Err(BadCsr::Malformed);
         }
         let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).map_err(|_| BadCsr::Malformed)?;
-        if !matches!(block.label.as_str(), "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST") {
+        if !matches!(
+            block.label.as_str(),
+            "CERTIFICATE REQUEST" | "NEW CERTIFICATE REQUEST"
+        ) {
             return Err(BadCsr::Malformed);
         }
-        let (rest, csr) = X509CertificationRequest::from_der(&block.contents).map_err(|_| BadCsr::Malformed)?;
+        let (rest, csr) =
+            X509CertificationRequest::from_der(&block.contents).map_err(|_| BadCsr::Malformed)?;
         if !rest.is_empty() {
             return Err(BadCsr::Malformed);
         }
@@ -60,7 +64,10 @@ impl ProvenKey {
             return Err(BadCsr::OtherKey);
         }
         csr.verify_signature().map_err(|_| BadCsr::BadSignature)?;
-        Ok(Self { peer: PeerId::of_spki(spki), key })
+        Ok(Self {
+            peer: PeerId::of_spki(spki),
+            key,
+        })
     }
 
     /// The id of the key.
@@ -98,12 +105,21 @@ impl Authority {
         let mut params = CertificateParams::default();
         set_validity(&mut params, now, expires_at)?;
         params.distinguished_name = DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, key.peer.to_string());
+        params
+            .distinguished_name
+            .push(DnType::CommonName, key.peer.to_string());
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth];
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ClientAuth,
+            ExtendedKeyUsagePurpose::ServerAuth,
+        ];
         params.use_authority_key_identifier_extension = true;
-        let identity = PeerIdentity { cluster, user, peer: key.peer };
+        let identity = PeerIdentity {
+            cluster,
+            user,
+            peer: key.peer,
+        };
         params.subject_alt_names = vec![
             SanType::URI(identity.to_string().try_into()?),
             SanType::DnsName(key.peer.dns_name().try_into()?),
@@ -153,11 +169,30 @@ mod tests {
         let x509 = block.parse_x509().unwrap();
         assert!(!x509.is_ca());
         assert!(!x509.key_usage().unwrap().unwrap().value.key_cert_sign());
-        let names = &x509.subject_alternative_name().unwrap().unwrap().value.general_names;
-        let uri = PeerIdentity { cluster, user, peer: key.peer() }.to_string();
+        let names = &x509
+            .subject_alternative_name()
+            .unwrap()
+            .unwrap()
+            .value
+            .general_names;
+        let uri = PeerIdentity {
+            cluster,
+            user,
+            peer: key.peer(),
+        }
+        .to_string();
         let dns = key.peer().dns_name();
-        assert_eq!(names.as_slice(), [GeneralName::URI(&uri), GeneralName::DNSName(&dns)]);
-        let common_name = x509.subject().iter_common_name().next().unwrap().as_str().unwrap();
+        assert_eq!(
+            names.as_slice(),
+            [GeneralName::URI(&uri), GeneralName::DNSName(&dns)]
+        );
+        let common_name = x509
+            .subject()
+            .iter_common_name()
+            .next()
+            .unwrap()
+            .as_str()
+            .unwrap();
         assert_eq!(common_name, key.peer().to_string());
         let usage = x509.extended_key_usage().unwrap().unwrap().value;
         assert!(usage.client_auth && usage.server_auth && !usage.any);
@@ -185,10 +220,14 @@ mod tests {
         let mut der = block.contents;
         *der.last_mut().unwrap() ^= 1;
         let body = data_encoding::BASE64.encode(&der);
-        let broken = format!("-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n");
+        let broken =
+            format!("-----BEGIN CERTIFICATE REQUEST-----\n{body}\n-----END CERTIFICATE REQUEST-----\n");
         assert_eq!(ProvenKey::from_csr(&broken).err(), Some(BadCsr::BadSignature));
         assert_eq!(ProvenKey::from_csr("").err(), Some(BadCsr::Malformed));
-        assert_eq!(ProvenKey::from_csr(&authority().pem_for_test()).err(), Some(BadCsr::Malformed));
+        assert_eq!(
+            ProvenKey::from_csr(&authority().pem_for_test()).err(),
+            Some(BadCsr::Malformed)
+        );
     }
 
     impl Authority {
@@ -203,9 +242,14 @@ mod tests {
         let key = ProvenKey::from_csr(&greedy_csr(&KeyPair::generate().unwrap())).unwrap();
         let now = Timestamp::now();
         let (cluster, user) = (Uuid::new_v4(), Uuid::new_v4());
-        let certificate = authority.certify(&key, cluster, user, now, Timestamp::MAX).unwrap();
+        let certificate = authority
+            .certify(&key, cluster, user, now, Timestamp::MAX)
+            .unwrap();
         assert_eq!(certificate.expires_at, authority.not_after());
         let late = after(authority.not_after(), Duration::from_secs(1));
-        assert!(matches!(authority.certify(&key, cluster, user, late, late), Err(CaError::Ended(_))));
+        assert!(matches!(
+            authority.certify(&key, cluster, user, late, late),
+            Err(CaError::Ended(_))
+        ));
     }
 }

@@ -20,12 +20,18 @@ const MAX_FILE: u64 = 64 * 1024;
 /// # Errors
 /// When it cannot be read or is far too large.
 pub fn read(path: &Path) -> Result<Option<Zeroizing<Vec<u8>>>, CaError> {
-    let failed = |source| CaError::File { path: path.to_owned(), source };
+    let failed = |source| CaError::File {
+        path: path.to_owned(),
+        source,
+    };
     match fs::metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(failed(error)),
         Ok(metadata) if metadata.len() > MAX_FILE => {
-            return Err(CaError::Damaged { path: path.to_owned(), what: "far too large".to_owned() });
+            return Err(CaError::Damaged {
+                path: path.to_owned(),
+                what: "far too large".to_owned(),
+            });
         }
         Ok(_) => {}
     }
@@ -42,7 +48,10 @@ pub fn read_text(path: &Path) -> Result<Option<Zeroizing<String>>, CaError> {
     };
     match std::str::from_utf8(&bytes) {
         Ok(text) => Ok(Some(Zeroizing::new(text.to_owned()))),
-        Err(_) => Err(CaError::Damaged { path: path.to_owned(), what: "not a text".to_owned() }),
+        Err(_) => Err(CaError::Damaged {
+            path: path.to_owned(),
+            what: "not a text".to_owned(),
+        }),
     }
 }
 
@@ -51,7 +60,10 @@ pub fn read_text(path: &Path) -> Result<Option<Zeroizing<String>>, CaError> {
 /// # Errors
 /// When it cannot be written.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), CaError> {
-    try_write(path, content, mode).map_err(|source| CaError::File { path: path.to_owned(), source })
+    try_write(path, content, mode).map_err(|source| CaError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn try_write(path: &Path, content: &[u8], mode: u32) -> io::Result<()> {

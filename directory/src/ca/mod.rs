@@ -71,5 +71,7 @@ fn set_validity(params: &mut CertificateParams, now: Timestamp, until: Timestamp
 /// When that fails.
 pub fn random(buffer: &mut [u8]) -> Result<(), CaError> {
     use ring::rand::SecureRandom;
-    ring::rand::SystemRandom::new().fill(buffer).map_err(|_| CaError::Random)
+    ring::rand::SystemRandom::new()
+        .fill(buffer)
+        .map_err(|_| CaError::Random)
 }

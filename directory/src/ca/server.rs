@@ -50,7 +50,10 @@ impl ServerCertificate {
         if let (Some(key), Some(pem)) = (&key, &pem)
             && let Some((der, renew_at)) = still_good(pem, key, authority, names, now)
         {
-            return Ok(Self { tls: server_config(der, authority, key)?, renew_at });
+            return Ok(Self {
+                tls: server_config(der, authority, key)?,
+                renew_at,
+            });
         }
         let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256)?;
         let until = after(now, LIFETIME).min(authority.not_after());
@@ -61,7 +64,10 @@ impl ServerCertificate {
         keyfile::write(&key_file, Zeroizing::new(key.serialize_pem()).as_bytes(), 0o600)?;
         keyfile::write(&certificate_file, certificate.pem().as_bytes(), 0o644)?;
         let tls = server_config(certificate.der().clone(), authority, &key)?;
-        Ok(Self { tls, renew_at: renewal(until) })
+        Ok(Self {
+            tls,
+            renew_at: renewal(until),
+        })
     }
 }
 
@@ -79,7 +85,9 @@ fn issue(
     let mut params = CertificateParams::default();
     set_validity(&mut params, now, until)?;
     params.distinguished_name = DistinguishedName::new();
-    params.distinguished_name.push(DnType::CommonName, "p2p-directory");
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "p2p-directory");
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
@@ -167,15 +175,22 @@ mod tests {
         let now = Timestamp::now();
         let authority = Authority::load_or_create(folder, now).unwrap();
         let names = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>();
-        let issue = |names: &[String], now| ServerCertificate::load_or_issue(folder, &authority, names, now).unwrap();
+        let issue =
+            |names: &[String], now| ServerCertificate::load_or_issue(folder, &authority, names, now).unwrap();
         issue(&names(&["dir.lab", "::1", "10.0.0.4"]), now);
         let first = pem(folder);
-        issue(&names(&["10.0.0.4", "dir.lab", "::1"]), after(now, Duration::from_secs(59 * 24 * 3600)));
+        issue(
+            &names(&["10.0.0.4", "dir.lab", "::1"]),
+            after(now, Duration::from_secs(59 * 24 * 3600)),
+        );
         assert_eq!(pem(folder), first);
         issue(&names(&["dir.lab"]), now);
         let second = pem(folder);
         assert_ne!(second, first);
-        let renewed = issue(&names(&["dir.lab"]), after(now, Duration::from_secs(61 * 24 * 3600)));
+        let renewed = issue(
+            &names(&["dir.lab"]),
+            after(now, Duration::from_secs(61 * 24 * 3600)),
+        );
         assert_ne!(pem(folder), second);
         assert!(renewed.renew_at > after(now, Duration::from_secs(120 * 24 * 3600)));
     }
@@ -184,7 +199,13 @@ mod tests {
     fn it_is_for_servers_only() {
         let folder = tempfile::tempdir().unwrap();
         let authority = Authority::load_or_create(folder.path(), Timestamp::now()).unwrap();
-        ServerCertificate::load_or_issue(folder.path(), &authority, &["dir.lab".to_owned()], Timestamp::now()).unwrap();
+        ServerCertificate::load_or_issue(
+            folder.path(),
+            &authority,
+            &["dir.lab".to_owned()],
+            Timestamp::now(),
+        )
+        .unwrap();
         let pem = pem(folder.path());
         let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).unwrap();
         let x509 = block.parse_x509().unwrap();

@@ -13,7 +13,8 @@ pub(super) fn run(config: &Config) -> Result<Outcome, Failure> {
     let folder = &config.state_dir;
     let fingerprint = stored_fingerprint(folder).map_err(|error| match &error {
         CaError::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
-            Failure::new(FailureKind::NotPermitted, error.to_string()).hint("sudo p2p-directory ca-fingerprint")
+            Failure::new(FailureKind::NotPermitted, error.to_string())
+                .hint("sudo p2p-directory ca-fingerprint")
         }
         _ => Failure::new(FailureKind::Internal, error.to_string()),
     })?;

@@ -76,7 +76,11 @@ fn report(failure: &Failure, as_json: bool) -> ExitCode {
         println!("{object}");
     }
     let hint = failure.hint.as_ref().map(|hint| {
-        let glue = if failure.message.ends_with(['?', '.']) { "" } else { ":" };
+        let glue = if failure.message.ends_with(['?', '.']) {
+            ""
+        } else {
+            ":"
+        };
         format!("{glue} {hint}")
     });
     eprintln!("p2p-directory: {}{}", failure.message, hint.unwrap_or_default());

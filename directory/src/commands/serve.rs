@@ -22,7 +22,9 @@ const DRAIN: Duration = Duration::from_secs(10);
 
 pub(super) fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
     p2p_service::logging::init(LOG_VARIABLE, config.log.level.as_str()).map_err(|error| failed(&error))?;
-    runtime()?.block_on(serve(config, file)).map_err(|error| failed(&error))
+    runtime()?
+        .block_on(serve(config, file))
+        .map_err(|error| failed(&error))
 }
 
 async fn serve(config: Config, file: Option<PathBuf>) -> anyhow::Result<()> {
@@ -43,5 +45,9 @@ pub(super) fn check(file: Option<&Path>) -> Outcome {
     } else {
         format!("{}: missing, so the defaults count\n", file.display())
     };
-    Outcome { command: "serve", text, json: json!({ "config": file, "exists": file.exists() }) }
+    Outcome {
+        command: "serve",
+        text,
+        json: json!({ "config": file, "exists": file.exists() }),
+    }
 }

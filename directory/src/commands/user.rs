@@ -25,30 +25,64 @@ pub(super) fn run(config: &Config, command: UserCommand) -> Result<Outcome, Fail
 
 async fn call(client: &AdminClient, command: UserCommand) -> Result<Outcome, Failure> {
     match command {
-        UserCommand::Add { name, password, admin } => {
-            let request = AddUser { name, password: read_password(password)?, admin };
+        UserCommand::Add {
+            name,
+            password,
+            admin,
+        } => {
+            let request = AddUser {
+                name,
+                password: read_password(password)?,
+                admin,
+            };
             let added: UserWithPassword = client.post(USERS, &request).await?;
-            Ok(with_password("admin.user.add", &format!("Added {}.", added.user.name), &added))
+            Ok(with_password(
+                "admin.user.add",
+                &format!("Added {}.", added.user.name),
+                &added,
+            ))
         }
         UserCommand::List => Ok(list(&client.call(Method::GET, USERS).await?)),
         UserCommand::Disable { name } => {
-            let user: User = client.call(Method::POST, &format!("{USERS}/{name}/disable")).await?;
+            let user: User = client
+                .call(Method::POST, &format!("{USERS}/{name}/disable"))
+                .await?;
             let text = format!("Disabled {name}: its sessions have ended.\n");
-            Ok(Outcome { command: "admin.user.disable", text, json: json!(user) })
+            Ok(Outcome {
+                command: "admin.user.disable",
+                text,
+                json: json!(user),
+            })
         }
         UserCommand::Enable { name } => {
-            let user: User = client.call(Method::POST, &format!("{USERS}/{name}/enable")).await?;
-            Ok(Outcome { command: "admin.user.enable", text: format!("Enabled {name}.\n"), json: json!(user) })
+            let user: User = client
+                .call(Method::POST, &format!("{USERS}/{name}/enable"))
+                .await?;
+            Ok(Outcome {
+                command: "admin.user.enable",
+                text: format!("Enabled {name}.\n"),
+                json: json!(user),
+            })
         }
         UserCommand::Passwd { name, password } => {
-            let request = SetPassword { password: read_password(password)? };
+            let request = SetPassword {
+                password: read_password(password)?,
+            };
             let changed: UserWithPassword = client.post(&format!("{USERS}/{name}/passwd"), &request).await?;
-            Ok(with_password("admin.user.passwd", &format!("Changed the password of {name}."), &changed))
+            Ok(with_password(
+                "admin.user.passwd",
+                &format!("Changed the password of {name}."),
+                &changed,
+            ))
         }
         UserCommand::Remove { name } => {
             client.delete(&format!("{USERS}/{name}")).await?;
             let json = json!({ "name": name });
-            Ok(Outcome { command: "admin.user.remove", text: format!("Removed {name}.\n"), json })
+            Ok(Outcome {
+                command: "admin.user.remove",
+                text: format!("Removed {name}.\n"),
+                json,
+            })
         }
     }
 }
@@ -58,7 +92,11 @@ fn with_password(command: &'static str, done: &str, answer: &UserWithPassword) -
         Some(password) => format!("{done} Password, shown once: {}\n", password.reveal().as_str()),
         None => format!("{done}\n"),
     };
-    Outcome { command, text, json: json!(answer) }
+    Outcome {
+        command,
+        text,
+        json: json!(answer),
+    }
 }
 
 fn list(users: &Users) -> Outcome {
@@ -68,7 +106,11 @@ fn list(users: &Users) -> Outcome {
         let state = if user.disabled { "disabled" } else { "enabled" };
         text.push_str(&format!("{:<32}  {admin:<5}  {state}\n", user.name));
     }
-    Outcome { command: "admin.user.list", text, json: json!(users) }
+    Outcome {
+        command: "admin.user.list",
+        text,
+        json: json!(users),
+    }
 }
 
 /// The password on standard input, without the newline at its end.

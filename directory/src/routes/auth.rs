@@ -63,7 +63,13 @@ mod tests {
         let (token, hash) = new_token().unwrap();
         assert_eq!(bearer(&format!("Bearer {token}")), Some(hash));
         assert_eq!(bearer(&format!("bearer {token}")), Some(hash));
-        for bad in [token.as_str(), "Bearer ", "Bearer x", &format!("Basic {token}"), &format!("Bearer {token}AAAA")] {
+        for bad in [
+            token.as_str(),
+            "Bearer ",
+            "Bearer x",
+            &format!("Basic {token}"),
+            &format!("Bearer {token}AAAA"),
+        ] {
             assert_eq!(bearer(bad), None);
         }
     }

@@ -38,7 +38,9 @@ impl<S: Send + Sync, T: DeserializeOwned, const LIMIT: usize> FromRequest<S> for
         let bytes = tokio::time::timeout(BODY_TIME, read(&parts.headers, body, LIMIT))
             .await
             .map_err(|_| ApiError::new(ProblemKind::Timeout, "the body took longer than 30 s"))??;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| bad_json(&error))
+        serde_json::from_slice(&bytes)
+            .map(Self)
+            .map_err(|error| bad_json(&error))
     }
 }
 
@@ -48,7 +50,10 @@ async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<Bytes
         .and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     let too_large = || {
         let mib = limit >> 20;
-        ApiError::new(ProblemKind::TooLarge, format!("the body is larger than {mib} MiB"))
+        ApiError::new(
+            ProblemKind::TooLarge,
+            format!("the body is larger than {mib} MiB"),
+        )
     };
     if announced.is_some_and(|length| length > limit as u64) {
         if !headers.contains_key(header::EXPECT) {

@@ -33,17 +33,28 @@ pub(super) async fn get(
         .filter(|known: &KnownHolder| !known.is_caller && known.holder.state == HoldState::Complete)
         .map(|known| known.holder)
         .collect();
-    let grant = state.grants.read(state.cluster, &session, &publication, state.clock.now());
+    let grant = state
+        .grants
+        .read(state.cluster, &session, &publication, state.clock.now());
     Ok(Json(LocateResponse {
         holders_total: others.len().try_into().unwrap_or(u32::MAX),
         last_seen: last_seen(&others),
         publication,
-        holders: others.into_iter().filter(|holder| holder.online).take(MAX_HOLDERS).collect(),
+        holders: others
+            .into_iter()
+            .filter(|holder| holder.online)
+            .take(MAX_HOLDERS)
+            .collect(),
         grant,
     }))
 }
 
 fn last_seen(holders: &[Holder]) -> Option<LastSeen> {
-    let seen = |holder: &Holder| Some(LastSeen { peer_name: holder.peer_name.clone(), at: holder.last_seen_at? });
+    let seen = |holder: &Holder| {
+        Some(LastSeen {
+            peer_name: holder.peer_name.clone(),
+            at: holder.last_seen_at?,
+        })
+    };
     holders.iter().filter_map(seen).max_by_key(|seen| seen.at)
 }

@@ -35,9 +35,9 @@ pub(super) async fn get_hash(
     Caller(session): Caller,
     PathPart(hash): PathPart,
 ) -> Answer<FileInfo> {
-    let hash: ContentHash = hash
-        .parse()
-        .map_err(|error: p2p_proto::hash::BadHash| ApiError::new(ProblemKind::BadRequest, error.to_string()))?;
+    let hash: ContentHash = hash.parse().map_err(|error: p2p_proto::hash::BadHash| {
+        ApiError::new(ProblemKind::BadRequest, error.to_string())
+    })?;
     let publication = resolve_hash(&*state.storage, &session, &hash).await?;
     info(&state, &session, publication).await
 }
@@ -46,5 +46,9 @@ async fn info(state: &state::State, session: &Session, publication: Publication)
     let versions = state.storage.versions(session.user, &publication).await?;
     let holders = state.storage.holders(session, publication.id).await?;
     let holders = holders.into_iter().map(|known| known.holder).collect();
-    Ok(Json(FileInfo { publication, versions, holders }))
+    Ok(Json(FileInfo {
+        publication,
+        versions,
+        holders,
+    }))
 }

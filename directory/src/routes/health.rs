@@ -15,7 +15,10 @@ pub(super) async fn readyz(State(state): Shared) -> Result<&'static str, ApiErro
         Ok(()) => Ok("ready\n"),
         Err(error) => {
             tracing::warn!(error = %error, "not ready");
-            Err(ApiError::new(ProblemKind::Unavailable, "the database does not answer"))
+            Err(ApiError::new(
+                ProblemKind::Unavailable,
+                "the database does not answer",
+            ))
         }
     }
 }

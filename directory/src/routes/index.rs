@@ -25,12 +25,16 @@ pub(super) async fn post(
     match state.storage.apply_index(&session, &delta).await? {
         IndexOutcome::Applied { index, unknown } => Ok(Json(IndexResponse { index, unknown })),
         IndexOutcome::Gap => {
-            let detail = format!("the delta after {} does not follow the stored index: send all", delta.after_seq);
+            let detail = format!(
+                "the delta after {} does not follow the stored index: send all",
+                delta.after_seq
+            );
             Err(ApiError::new(ProblemKind::IndexGap, detail))
         }
-        IndexOutcome::TooMany => {
-            Err(ApiError::new(ProblemKind::Invalid, format!("a peer has at most {MAX_HOLDS} holds")))
-        }
+        IndexOutcome::TooMany => Err(ApiError::new(
+            ProblemKind::Invalid,
+            format!("a peer has at most {MAX_HOLDS} holds"),
+        )),
     }
 }
 
@@ -42,7 +46,10 @@ fn check(delta: &IndexDelta) -> Result<(), ApiError> {
     }
     let follows = delta.after_seq.checked_add(count as u64) == Some(delta.seq);
     if !follows || i64::try_from(delta.seq).is_err() {
-        return Err(ApiError::new(ProblemKind::Invalid, "seq is after_seq and the number of changes"));
+        return Err(ApiError::new(
+            ProblemKind::Invalid,
+            "seq is after_seq and the number of changes",
+        ));
     }
     Ok(())
 }

@@ -78,12 +78,19 @@ async fn check_password(
         let detail = format!("a password has 1 to {MAX_PASSWORD} bytes");
         return Err(ApiError::new(ProblemKind::Invalid, detail));
     }
-    let attempt = state.throttle.begin(user, from.ip(), state.clock.now()).map_err(|wait| {
-        let detail = format!("too many failed logins. Next try in {} s", wait.seconds);
-        ApiError::new(ProblemKind::TooMany, detail).retry_after(wait)
-    })?;
+    let attempt = state
+        .throttle
+        .begin(user, from.ip(), state.clock.now())
+        .map_err(|wait| {
+            let detail = format!("too many failed logins. Next try in {} s", wait.seconds);
+            ApiError::new(ProblemKind::TooMany, detail).retry_after(wait)
+        })?;
     let account = match user.parse::<UserName>() {
-        Ok(name) => state.storage.user(&name).await?.filter(|account| !account.disabled),
+        Ok(name) => state
+            .storage
+            .user(&name)
+            .await?
+            .filter(|account| !account.disabled),
         Err(_) => None,
     };
     let known = account.as_ref().map(|account| account.password_hash.clone());
@@ -96,9 +103,14 @@ async fn check_password(
         None => {
             let wait = attempt.failed(state.clock.now());
             // What was typed as a user may be a password in the wrong field: only a known form of it is logged.
-            let shown = user.parse::<UserName>().map_or("(no account name)".to_owned(), |name| name.to_string());
+            let shown = user
+                .parse::<UserName>()
+                .map_or("(no account name)".to_owned(), |name| name.to_string());
             tracing::warn!(account = %shown, from = %from.ip(), "a login was refused");
-            let detail = format!("the user name or password is wrong. Next try in {} s", wait.seconds);
+            let detail = format!(
+                "the user name or password is wrong. Next try in {} s",
+                wait.seconds
+            );
             Err(ApiError::new(ProblemKind::BadCredentials, detail).retry_after(wait))
         }
     }

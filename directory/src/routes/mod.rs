@@ -35,7 +35,11 @@ type Shared = axum::extract::State<Arc<State>>;
 
 /// The whole API.
 pub fn router(state: Arc<State>) -> Router {
-    let health = || Router::new().route("/healthz", get(health::healthz)).route("/readyz", get(health::readyz));
+    let health = || {
+        Router::new()
+            .route("/healthz", get(health::healthz))
+            .route("/readyz", get(health::readyz))
+    };
     let api = Router::new()
         .route("/ca", get(ca::get))
         .route("/login", post(login::post))
@@ -73,7 +77,10 @@ fn agree_level(theirs: u32) -> Result<u32, ApiError> {
 fn check_addresses(addresses: &[std::net::SocketAddr]) -> Result<(), ApiError> {
     use p2p_proto::rest::session::MAX_ADDRESSES;
     if addresses.len() > MAX_ADDRESSES {
-        let detail = format!("{} addresses; a peer has at most {MAX_ADDRESSES}", addresses.len());
+        let detail = format!(
+            "{} addresses; a peer has at most {MAX_ADDRESSES}",
+            addresses.len()
+        );
         return Err(ApiError::new(ProblemKind::Invalid, detail));
     }
     Ok(())

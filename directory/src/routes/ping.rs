@@ -16,8 +16,15 @@ pub(super) async fn post(
     JsonBody(request): JsonBody<PingRequest>,
 ) -> Answer<PingResponse> {
     check_addresses(&request.addresses)?;
-    let pong = state.storage.ping(&session, &request, state.lease_until()).await?;
-    state.leases.renewed();
+    let pong = state
+        .storage
+        .ping(&session, &request, state.lease_until())
+        .await?;
+    if request.leaving {
+        tracing::info!(peer = %session.peer_name, peer_id = %session.peer.short(), "{} stops", session.peer_name);
+    } else {
+        state.leases.renewed();
+    }
     let liveness = state.settings().liveness;
     Ok(Json(PingResponse {
         now: state.clock.now(),

@@ -28,20 +28,30 @@ pub(super) async fn post(
 ) -> Answer<Publication> {
     let conflict = |detail: String| Err(ApiError::new(ProblemKind::Conflict, detail));
     if request.size > MAX_SIZE {
-        return Err(ApiError::new(ProblemKind::Invalid, "size is at most 2^63 - 1 bytes"));
+        return Err(ApiError::new(
+            ProblemKind::Invalid,
+            "size is at most 2^63 - 1 bytes",
+        ));
     }
     if request.id.is_nil() {
-        return Err(ApiError::new(ProblemKind::Invalid, "id is a UUID made for this publication"));
+        return Err(ApiError::new(
+            ProblemKind::Invalid,
+            "id is a UUID made for this publication",
+        ));
     }
     match state.storage.publish(&session, &request).await? {
         Published::As(publication) => Ok(Json(publication)),
         Published::IdTaken => conflict(format!("{} is the id of another publication", request.id)),
         Published::Withdrawn => conflict(format!("{} was withdrawn; publish under a new id", request.id)),
-        Published::OtherSize(size) => {
-            conflict(format!("{} is published with this hash and {size} bytes", request.name))
-        }
+        Published::OtherSize(size) => conflict(format!(
+            "{} is published with this hash and {size} bytes",
+            request.name
+        )),
         Published::TooMany => {
-            let detail = format!("{} has {MAX_PUBLICATIONS} publications, the most there may be", session.user_name);
+            let detail = format!(
+                "{} has {MAX_PUBLICATIONS} publications, the most there may be",
+                session.user_name
+            );
             Err(ApiError::new(ProblemKind::Invalid, detail))
         }
     }

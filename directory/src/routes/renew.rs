@@ -21,10 +21,16 @@ pub(super) async fn post(
     agree_level(request.api_level)?;
     let key = ProvenKey::from_csr(&request.csr)?;
     if key.peer() != session.peer {
-        return Err(ApiError::new(ProblemKind::Forbidden, "the session is bound to another key"));
+        return Err(ApiError::new(
+            ProblemKind::Forbidden,
+            "the session is bound to another key",
+        ));
     }
     let (certificate, session_end) = state.certify(&key, session.user)?;
-    state.storage.renew(&session, session_end, certificate.expires_at).await?;
+    state
+        .storage
+        .renew(&session, session_end, certificate.expires_at)
+        .await?;
     tracing::debug!(peer = %session.peer_name, "certificate renewed");
     Ok(Json(state.credentials(certificate, session_end)))
 }

@@ -31,7 +31,11 @@ pub(super) async fn get(
     let filter = filter(query)?;
     let page = state.storage.search(session.user, &filter).await?;
     let next_cursor = page.hits.last().filter(|_| page.more).map(cursor_after);
-    Ok(Json(SearchResponse { files: page.hits, total: page.total, next_cursor }))
+    Ok(Json(SearchResponse {
+        files: page.hits,
+        total: page.total,
+        next_cursor,
+    }))
 }
 
 fn filter(query: SearchQuery) -> Result<SearchFilter, ApiError> {
@@ -44,7 +48,10 @@ fn filter(query: SearchQuery) -> Result<SearchFilter, ApiError> {
         return Err(invalid(format!("q has at most {MAX_QUERY} bytes")));
     }
     let owner = query.owner.map(|owner| owner.parse::<UserName>()).transpose();
-    let after = query.cursor.map(|cursor| read_cursor(&cursor).ok_or(())).transpose();
+    let after = query
+        .cursor
+        .map(|cursor| read_cursor(&cursor).ok_or(()))
+        .transpose();
     Ok(SearchFilter {
         folded: folded(&query.q),
         owner: owner.map_err(|error| invalid(error.to_string()))?,

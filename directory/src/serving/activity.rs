@@ -47,13 +47,21 @@ impl Activity {
             // Its frames are not told apart here: it has the time of an idle one for its first request.
             Protocol::Http2 => Phase::Idle { since },
         };
-        Self { phase: Arc::new(watch::Sender::new(phase)), protocol, limits }
+        Self {
+            phase: Arc::new(watch::Sender::new(phase)),
+            protocol,
+            limits,
+        }
     }
 
     /// A request is being answered until this is dropped.
     pub(super) fn begin_request(&self) -> Busy {
         self.phase.send_modify(|phase| {
-            let requests = if let Phase::Busy { requests } = *phase { requests + 1 } else { 1 };
+            let requests = if let Phase::Busy { requests } = *phase {
+                requests + 1
+            } else {
+                1
+            };
             *phase = Phase::Busy { requests };
         });
         Busy(self.clone())
@@ -62,8 +70,12 @@ impl Activity {
     fn end_request(&self) {
         self.phase.send_modify(|phase| {
             *phase = match *phase {
-                Phase::Busy { requests } if requests > 1 => Phase::Busy { requests: requests - 1 },
-                _ => Phase::Idle { since: Instant::now() },
+                Phase::Busy { requests } if requests > 1 => Phase::Busy {
+                    requests: requests - 1,
+                },
+                _ => Phase::Idle {
+                    since: Instant::now(),
+                },
             };
         });
     }
@@ -73,7 +85,9 @@ impl Activity {
         self.phase.send_if_modified(|phase| {
             let begins = http1 && matches!(phase, Phase::Idle { .. });
             if begins {
-                *phase = Phase::Head { since: Instant::now() };
+                *phase = Phase::Head {
+                    since: Instant::now(),
+                };
             }
             begins
         });
@@ -124,7 +138,11 @@ impl<S> Watched<S> {
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
         if buf.filled().len() > before {

@@ -49,7 +49,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { head: Duration::from_secs(10), idle: Duration::from_secs(75) }
+        Self {
+            head: Duration::from_secs(10),
+            idle: Duration::from_secs(75),
+        }
     }
 }
 
@@ -70,7 +73,11 @@ impl Serving {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        let Self { router, limits, lifecycle } = self;
+        let Self {
+            router,
+            limits,
+            lifecycle,
+        } = self;
         let activity = Activity::new(protocol, limits);
         let io = TokioIo::new(Watched::new(stream, activity.clone()));
         let service = service_fn({
@@ -156,7 +163,11 @@ where
     }
 }
 
-async fn drive<C: Connection>(mut connection: Pin<&mut C>, activity: &Activity, lifecycle: &Lifecycle) -> End {
+async fn drive<C: Connection>(
+    mut connection: Pin<&mut C>,
+    activity: &Activity,
+    lifecycle: &Lifecycle,
+) -> End {
     tokio::select! {
         ended = connection.as_mut() => {
             note_end(ended);
@@ -220,7 +231,11 @@ mod tests {
         let (client, server) = duplex(64 * 1024);
         let lifecycle = Lifecycle::new();
         let router = Router::new().route("/", axum::routing::get(|| async { "hello" }));
-        let serving = Serving { router, limits: Limits { head, idle }, lifecycle: lifecycle.clone() };
+        let serving = Serving {
+            router,
+            limits: Limits { head, idle },
+            lifecycle: lifecycle.clone(),
+        };
         tokio::spawn(serving.connection(server, Protocol::Http1, None));
         (client, lifecycle)
     }
@@ -240,21 +255,33 @@ mod tests {
         client.write_all(b"GET / HTTP/1.1\r\nhost:").await.unwrap();
         let answer = rest_of(client).await;
         assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
-        assert!(answer.contains(CONTENT_TYPE) && answer.contains("urn:p2p:problem:timeout"), "{answer}");
+        assert!(
+            answer.contains(CONTENT_TYPE) && answer.contains("urn:p2p:problem:timeout"),
+            "{answer}"
+        );
     }
 
     #[tokio::test]
     async fn an_idle_connection_is_closed_without_a_word() {
         let (mut client, _lifecycle) = connect(LATE, SOON);
-        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
         let answer = rest_of(client).await;
-        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"), "{answer}");
+        assert!(
+            answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"),
+            "{answer}"
+        );
     }
 
     #[tokio::test]
     async fn a_slow_second_head_is_told_so() {
         let (mut client, _lifecycle) = connect(SOON, LATE);
-        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
         let mut first = vec![0; 4096];
         let length = client.read(&mut first).await.unwrap();
         assert!(first[..length].starts_with(b"HTTP/1.1 200 "));
@@ -265,7 +292,10 @@ mod tests {
     #[tokio::test]
     async fn a_stop_closes_what_is_idle() {
         let (mut client, lifecycle) = connect(LATE, LATE);
-        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        client
+            .write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
         let mut first = vec![0; 4096];
         assert!(client.read(&mut first).await.unwrap() > 0);
         lifecycle.stop();

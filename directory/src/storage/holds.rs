@@ -1,10 +1,6 @@
 //! Holds: which peer has which publication's content.
 
-use p2p_proto::rest::{
-    index::IndexDelta,
-    location::Holder,
-    session::IndexState,
-};
+use p2p_proto::rest::{index::IndexDelta, location::Holder, session::IndexState};
 use uuid::Uuid;
 
 use super::{Reply, Session};

@@ -51,7 +51,8 @@ pub trait Storage: UserStore + SessionStore + PeerStore + PublicationStore + Hol
     /// Asks the database something small.
     fn check(&self) -> Reply<'_, ()>;
 
-    /// Forgets events and ended sessions from before this time.
+    /// Forgets events, ended sessions and denials from before this time. Of the denied, no certificate may be left that
+    /// is older.
     fn prune(&self, before: Timestamp) -> Reply<'_, ()>;
 
     /// Writes down what is pending and closes.

@@ -29,7 +29,8 @@ pub struct EndedLease {
 
 /// Keeps peers.
 pub trait PeerStore: Send + Sync {
-    /// Renews the lease of the session's peer, unless a later login has it, and stores what the peer says of itself.
+    /// Renews the lease of the session's peer, unless a later login has it, or ends it when the peer is leaving; stores
+    /// what the peer says of itself.
     fn ping<'a>(&'a self, session: &'a Session, ping: &'a PingRequest, until: Timestamp) -> Reply<'a, Pong>;
 
     /// All, online first, then by name.

@@ -12,7 +12,10 @@ use uuid::Uuid;
 use crate::support::{Directory, Peer, good, problem_kind};
 
 fn held(publication: Uuid) -> HoldChange {
-    HoldChange::Held(Hold { publication, state: HoldState::Complete })
+    HoldChange::Held(Hold {
+        publication,
+        state: HoldState::Complete,
+    })
 }
 
 /// A peer with two publications.
@@ -38,7 +41,10 @@ async fn deltas_follow_each_other() {
         ..peer.delta(Vec::new())
     };
     let answer = peer.send_index(&dropped).await;
-    let left = Hold { publication: b, state: HoldState::Partial };
+    let left = Hold {
+        publication: b,
+        state: HoldState::Partial,
+    };
     assert_eq!(answer.index.digest, IndexDigest::of([&left]));
 }
 
@@ -48,7 +54,10 @@ async fn a_hold_said_again_replaces_what_was_said() {
     let (mut peer, [a, _]) = peer_with_two(&directory).await;
     peer.hold(&[a], HoldState::Partial).await;
     let answer = peer.hold(&[a], HoldState::Complete).await;
-    let now = Hold { publication: a, state: HoldState::Complete };
+    let now = Hold {
+        publication: a,
+        state: HoldState::Complete,
+    };
     assert_eq!(answer.index.digest, IndexDigest::of([&now]));
 }
 
@@ -59,13 +68,30 @@ async fn a_gap_is_refused_and_all_can_be_sent_anew() {
     peer.hold(&[a], HoldState::Complete).await;
     let lost = peer.delta(vec![held(b)]);
     let next = peer.delta(vec![HoldChange::Dropped(a)]);
-    assert_eq!(problem_kind(peer.post("/index", &next).await).await, ProblemKind::IndexGap);
+    assert_eq!(
+        problem_kind(peer.post("/index", &next).await).await,
+        ProblemKind::IndexGap
+    );
     assert_eq!(peer.ping().await.index.unwrap().seq, 1);
-    let unknown_index = IndexDelta { index_id: Uuid::new_v4(), ..lost };
-    assert_eq!(problem_kind(peer.post("/index", &unknown_index).await).await, ProblemKind::IndexGap);
-    let anew = IndexDelta { index_id: Uuid::new_v4(), after_seq: 0, seq: 1, ..unknown_index };
+    let unknown_index = IndexDelta {
+        index_id: Uuid::new_v4(),
+        ..lost
+    };
+    assert_eq!(
+        problem_kind(peer.post("/index", &unknown_index).await).await,
+        ProblemKind::IndexGap
+    );
+    let anew = IndexDelta {
+        index_id: Uuid::new_v4(),
+        after_seq: 0,
+        seq: 1,
+        ..unknown_index
+    };
     let answer = peer.send_index(&anew).await;
-    let only = Hold { publication: b, state: HoldState::Complete };
+    let only = Hold {
+        publication: b,
+        state: HoldState::Complete,
+    };
     assert_eq!(answer.index.digest, IndexDigest::of([&only]));
     assert_eq!((answer.index.index_id, answer.index.seq), (anew.index_id, 1));
 }
@@ -86,8 +112,14 @@ async fn unknown_publications_are_listed_and_not_stored() {
     let nobodys = Uuid::now_v7();
     let answer = peer.hold(&[nobodys, a], HoldState::Complete).await;
     assert_eq!(answer.unknown, [nobodys]);
-    let known = Hold { publication: a, state: HoldState::Complete };
-    assert_eq!((answer.index.seq, answer.index.digest), (2, IndexDigest::of([&known])));
+    let known = Hold {
+        publication: a,
+        state: HoldState::Complete,
+    };
+    assert_eq!(
+        (answer.index.seq, answer.index.digest),
+        (2, IndexDigest::of([&known]))
+    );
 }
 
 #[tokio::test]
@@ -98,9 +130,19 @@ async fn a_delta_has_a_thousand_changes_and_counts_them() {
     let answer: IndexResponse = good(peer.post("/index", &most).await).await;
     assert_eq!(answer.index.seq, 1000);
     let more = peer.delta(vec![held(a); MAX_CHANGES + 1]);
-    assert_eq!(problem_kind(peer.post("/index", &more).await).await, ProblemKind::Invalid);
-    let miscounted = IndexDelta { after_seq: 1000, seq: 5000, ..most };
-    assert_eq!(problem_kind(peer.post("/index", &miscounted).await).await, ProblemKind::Invalid);
+    assert_eq!(
+        problem_kind(peer.post("/index", &more).await).await,
+        ProblemKind::Invalid
+    );
+    let miscounted = IndexDelta {
+        after_seq: 1000,
+        seq: 5000,
+        ..most
+    };
+    assert_eq!(
+        problem_kind(peer.post("/index", &miscounted).await).await,
+        ProblemKind::Invalid
+    );
 }
 
 #[tokio::test]

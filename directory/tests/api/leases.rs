@@ -10,16 +10,23 @@ use crate::support::{Directory, eventually};
 
 /// The kinds of events so far that tell of peers.
 async fn presence_events(directory: &Directory) -> Vec<String> {
-    let options = SqliteConnectOptions::new().filename(directory.config.database_file()).read_only(true);
+    let options = SqliteConnectOptions::new()
+        .filename(directory.config.database_file())
+        .read_only(true);
     let mut database = SqliteConnection::connect_with(&options).await.unwrap();
-    let rows = sqlx::query("SELECT kind FROM events WHERE kind LIKE 'peer%' ORDER BY id").fetch_all(&mut database).await;
+    let rows = sqlx::query("SELECT kind FROM events WHERE kind LIKE 'peer%' ORDER BY id")
+        .fetch_all(&mut database)
+        .await;
     rows.unwrap().iter().map(|row| row.get("kind")).collect()
 }
 
 #[tokio::test]
 async fn a_silent_peer_is_unlisted_when_its_lease_ends() {
     let directory = Directory::with_users(&["ana"]).await;
-    let (silent, alive) = (directory.peer("ana", "ws1").await, directory.peer("ana", "ws2").await);
+    let (silent, alive) = (
+        directory.peer("ana", "ws1").await,
+        directory.peer("ana", "ws2").await,
+    );
     silent.ping().await;
     directory.clock.advance(Duration::from_secs(29));
     alive.ping().await;
@@ -47,13 +54,34 @@ async fn a_ping_lists_a_peer_again() {
     eventually(async || presence_events(&directory).await.len() == 2).await;
     peer.ping().await;
     assert!(peer.sees_online("ws1").await);
-    assert_eq!(presence_events(&directory).await, ["peer_online", "peer_offline", "peer_online"]);
+    assert_eq!(
+        presence_events(&directory).await,
+        ["peer_online", "peer_offline", "peer_online"]
+    );
+}
+
+#[tokio::test]
+async fn a_peer_that_stops_is_unlisted_at_once_and_keeps_its_session() {
+    let directory = Directory::with_users(&["ana"]).await;
+    let (stopping, other) = (
+        directory.peer("ana", "ws1").await,
+        directory.peer("ana", "ws2").await,
+    );
+    let mut ping = stopping.ping_request();
+    ping.leaving = true;
+    assert!(stopping.post("/ping", &ping).await.status().is_success());
+    assert!(!other.sees_online("ws1").await);
+    stopping.ping().await;
+    assert!(other.sees_online("ws1").await);
 }
 
 #[tokio::test]
 async fn holders_come_and_go_with_their_leases() {
     let directory = Directory::with_users(&["ana"]).await;
-    let (mut holder, reader) = (directory.peer("ana", "ws1").await, directory.peer("ana", "ws2").await);
+    let (mut holder, reader) = (
+        directory.peer("ana", "ws1").await,
+        directory.peer("ana", "ws2").await,
+    );
     let file = holder.put("scan.tar", "x").await;
     assert_eq!(reader.locate("scan.tar").await.last_seen, None);
     holder.hold(&[file.id], HoldState::Complete).await;
@@ -87,6 +115,13 @@ async fn busy_and_partial_holders_come_last_or_not_at_all() {
         assert!(peer.post("/ping", &ping).await.status().is_success());
     }
     let found = reader.locate("scan.tar").await;
-    let names: Vec<_> = found.holders.iter().map(|holder| holder.peer_name.as_str()).collect();
-    assert_eq!((names.as_slice(), found.holders_total), (["idle", "busy"].as_slice(), 2));
+    let names: Vec<_> = found
+        .holders
+        .iter()
+        .map(|holder| holder.peer_name.as_str())
+        .collect();
+    assert_eq!(
+        (names.as_slice(), found.holders_total),
+        (["idle", "busy"].as_slice(), 2)
+    );
 }

@@ -1,6 +1,8 @@
 //! The directory as its clients meet it: the real program in this process, on loopback, with a clock that is moved by
 //! hand, a temporary state folder, and requests over TLS and over the admin socket.
 
+#![allow(clippy::unwrap_used)]
+
 mod admin;
 mod index;
 mod leases;

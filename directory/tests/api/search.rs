@@ -12,24 +12,40 @@ async fn search(peer: &Peer<'_>, query: &[(&str, &str)]) -> SearchResponse {
 }
 
 fn names(found: &SearchResponse) -> Vec<String> {
-    let name = |p: &p2p_proto::rest::publications::Publication| format!("{}/{}@{}", p.owner, p.name, p.version);
+    let name =
+        |p: &p2p_proto::rest::publications::Publication| format!("{}/{}@{}", p.owner, p.name, p.version);
     found.files.iter().map(|hit| name(&hit.publication)).collect()
 }
 
 #[tokio::test]
 async fn finds_the_newest_version_by_part_of_a_name() {
     let directory = Directory::with_users(&["ana", "bob"]).await;
-    let (ana, bob) = (directory.peer("ana", "ws1").await, directory.peer("bob", "ws2").await);
+    let (ana, bob) = (
+        directory.peer("ana", "ws1").await,
+        directory.peer("bob", "ws2").await,
+    );
     for content in ["one", "two"] {
         ana.put("Scan.tar", content).await;
     }
     bob.put("Scan.tar", "three").await;
     ana.put("ÄNDERUNG.txt", "four").await;
     ana.put_private("scan-secret", "five").await;
-    assert_eq!(names(&search(&bob, &[("q", "sCAN")]).await), ["ana/Scan.tar@2", "bob/Scan.tar@1"]);
-    assert_eq!(names(&search(&bob, &[("q", "änderung")]).await), ["ana/ÄNDERUNG.txt@1"]);
-    assert_eq!(names(&search(&bob, &[("q", "a\u{308}nd")]).await), ["ana/ÄNDERUNG.txt@1"]);
-    assert_eq!(names(&search(&bob, &[("owner", "bob")]).await), ["bob/Scan.tar@1"]);
+    assert_eq!(
+        names(&search(&bob, &[("q", "sCAN")]).await),
+        ["ana/Scan.tar@2", "bob/Scan.tar@1"]
+    );
+    assert_eq!(
+        names(&search(&bob, &[("q", "änderung")]).await),
+        ["ana/ÄNDERUNG.txt@1"]
+    );
+    assert_eq!(
+        names(&search(&bob, &[("q", "a\u{308}nd")]).await),
+        ["ana/ÄNDERUNG.txt@1"]
+    );
+    assert_eq!(
+        names(&search(&bob, &[("owner", "bob")]).await),
+        ["bob/Scan.tar@1"]
+    );
     assert_eq!(search(&ana, &[("q", "scan")]).await.total, 3);
     assert!(search(&bob, &[("q", "%")]).await.files.is_empty());
 }
@@ -37,7 +53,10 @@ async fn finds_the_newest_version_by_part_of_a_name() {
 #[tokio::test]
 async fn an_older_version_shows_when_the_newest_is_private() {
     let directory = Directory::with_users(&["ana", "bob"]).await;
-    let (ana, bob) = (directory.peer("ana", "ws1").await, directory.peer("bob", "ws2").await);
+    let (ana, bob) = (
+        directory.peer("ana", "ws1").await,
+        directory.peer("bob", "ws2").await,
+    );
     ana.put("x", "one").await;
     ana.put_private("x", "two").await;
     assert_eq!(names(&search(&bob, &[]).await), ["ana/x@1"]);
@@ -47,7 +66,10 @@ async fn an_older_version_shows_when_the_newest_is_private() {
 #[tokio::test]
 async fn pages_hold_everything_once() {
     let directory = Directory::with_users(&["ana", "bob"]).await;
-    let (ana, bob) = (directory.peer("ana", "ws1").await, directory.peer("bob", "ws2").await);
+    let (ana, bob) = (
+        directory.peer("ana", "ws1").await,
+        directory.peer("bob", "ws2").await,
+    );
     for number in 0..5 {
         ana.put(&format!("file-{number}"), "x").await;
         bob.put(&format!("file-{number}"), "x").await;
@@ -84,7 +106,10 @@ async fn a_page_that_is_just_full_has_no_next() {
 #[tokio::test]
 async fn hits_count_complete_holders() {
     let directory = Directory::with_users(&["ana"]).await;
-    let (mut one, mut two) = (directory.peer("ana", "ws1").await, directory.peer("ana", "ws2").await);
+    let (mut one, mut two) = (
+        directory.peer("ana", "ws1").await,
+        directory.peer("ana", "ws2").await,
+    );
     let mut partial = directory.peer("ana", "ws3").await;
     let file = one.put("x", "x").await;
     one.hold(&[file.id], HoldState::Complete).await;
@@ -107,6 +132,10 @@ async fn bad_queries_are_refused() {
         ("owner", "Not A Name", ProblemKind::Invalid),
         ("colour", "red", ProblemKind::BadRequest),
     ] {
-        assert_eq!(problem_kind(ana.get("/search", &[(key, value)]).await).await, kind, "{key}={value}");
+        assert_eq!(
+            problem_kind(ana.get("/search", &[(key, value)]).await).await,
+            kind,
+            "{key}={value}"
+        );
     }
 }

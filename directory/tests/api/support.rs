@@ -97,17 +97,26 @@ impl Directory {
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("https://{}{path}", self.address))
+        self.client
+            .request(method, format!("https://{}{path}", self.address))
     }
 
     pub async fn add_user(&self, name: &str) {
         let password = Some(Secret::new(PASSWORD));
-        let user = AddUser { name: name.parse().unwrap(), password, admin: false };
+        let user = AddUser {
+            name: name.parse().unwrap(),
+            password,
+            admin: false,
+        };
         let _: UserWithPassword = self.admin.post(USERS, &user).await.unwrap();
     }
 
     pub async fn post_login(&self, request: &LoginRequest) -> Response {
-        self.request(Method::POST, "/api/v1/login").json(request).send().await.unwrap()
+        self.request(Method::POST, "/api/v1/login")
+            .json(request)
+            .send()
+            .await
+            .unwrap()
     }
 
     /// A new peer of this account.
@@ -118,7 +127,14 @@ impl Directory {
     /// The peer with this key.
     pub async fn peer_with(&self, key: KeyPair, user: &str, name: &str) -> Peer<'_> {
         let login: LoginResponse = good(self.post_login(&login_request(&key, user, name)).await).await;
-        Peer { directory: self, key, login, index: IndexDigest::default(), seq: 0, index_id: Uuid::new_v4() }
+        Peer {
+            directory: self,
+            key,
+            login,
+            index: IndexDigest::default(),
+            seq: 0,
+            index_id: Uuid::new_v4(),
+        }
     }
 
     /// A directory with these accounts.
@@ -131,14 +147,28 @@ impl Directory {
     }
 }
 
+fn client_builder(root: reqwest::Certificate) -> reqwest::ClientBuilder {
+    Client::builder().tls_certs_only([root]).no_proxy()
+}
+
+/// The same that speaks HTTP/1.1.
+pub fn old_client(ca: &str) -> Client {
+    let root = reqwest::Certificate::from_pem(ca.as_bytes()).unwrap();
+    client_builder(root).http1_only().build().unwrap()
+}
+
 /// A client that trusts this CA only.
 pub fn client(ca: &str) -> Client {
     let root = reqwest::Certificate::from_pem(ca.as_bytes()).unwrap();
-    Client::builder().tls_certs_only([root]).no_proxy().build().unwrap()
+    client_builder(root).build().unwrap()
 }
 
 pub fn csr(key: &KeyPair) -> String {
-    CertificateParams::default().serialize_request(key).unwrap().pem().unwrap()
+    CertificateParams::default()
+        .serialize_request(key)
+        .unwrap()
+        .pem()
+        .unwrap()
 }
 
 pub fn login_request(key: &KeyPair, user: &str, name: &str) -> LoginRequest {
@@ -163,7 +193,11 @@ pub async fn good<T: DeserializeOwned>(response: Response) -> T {
 /// The problem of a bad answer.
 pub async fn problem(response: Response) -> Problem {
     let status = response.status();
-    assert_eq!(response.headers()["content-type"], "application/problem+json", "{status}");
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/problem+json",
+        "{status}"
+    );
     let problem: Problem = response.json().await.unwrap();
     assert_eq!(problem.status, status.as_u16());
     problem
@@ -196,7 +230,9 @@ pub struct Peer<'a> {
 
 impl Peer<'_> {
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.directory.request(method, &format!("/api/v1{path}")).bearer_auth(&self.login.session_token)
+        self.directory
+            .request(method, &format!("/api/v1{path}"))
+            .bearer_auth(&self.login.session_token)
     }
 
     pub async fn get(&self, path: &str, query: &[(&str, &str)]) -> Response {
@@ -217,12 +253,18 @@ impl Peer<'_> {
     }
 
     pub async fn put_private(&self, name: &str, content: &str) -> Publication {
-        let request = PublishRequest { visibility: Visibility::Private, ..publish_request(name, content) };
+        let request = PublishRequest {
+            visibility: Visibility::Private,
+            ..publish_request(name, content)
+        };
         self.publish(&request).await
     }
 
     pub async fn withdraw(&self, id: Uuid) -> Response {
-        self.request(Method::DELETE, &format!("/publications/{id}")).send().await.unwrap()
+        self.request(Method::DELETE, &format!("/publications/{id}"))
+            .send()
+            .await
+            .unwrap()
     }
 
     pub async fn locate(&self, reference: &str) -> LocateResponse {
@@ -240,17 +282,26 @@ impl Peer<'_> {
 
     /// Whether this peer sees the one of that name online.
     pub async fn sees_online(&self, name: &str) -> bool {
-        self.peers().await.peers.iter().any(|peer| peer.name.as_str() == name && peer.online)
+        self.peers()
+            .await
+            .peers
+            .iter()
+            .any(|peer| peer.name.as_str() == name && peer.online)
     }
 
     pub fn ping_request(&self) -> PingRequest {
         PingRequest {
             addresses: Vec::new(),
-            index: IndexState { index_id: self.index_id, seq: self.seq, digest: self.index },
+            index: IndexState {
+                index_id: self.index_id,
+                seq: self.seq,
+                digest: self.index,
+            },
             free_bytes: 1 << 40,
             files: 1,
             active_transfers: 0,
             deny_version: 0,
+            leaving: false,
         }
     }
 
@@ -259,7 +310,11 @@ impl Peer<'_> {
     }
 
     pub async fn logout(&self) -> StatusCode {
-        self.request(Method::POST, "/logout").send().await.unwrap().status()
+        self.request(Method::POST, "/logout")
+            .send()
+            .await
+            .unwrap()
+            .status()
     }
 
     /// The next run of changes; what it says of itself is right as long as the directory knows every publication.
@@ -271,7 +326,13 @@ impl Peer<'_> {
                 self.index.toggle(hold);
             }
         }
-        IndexDelta { index_id: self.index_id, after_seq, seq: self.seq, digest: self.index, changes }
+        IndexDelta {
+            index_id: self.index_id,
+            after_seq,
+            seq: self.seq,
+            digest: self.index,
+            changes,
+        }
     }
 
     pub async fn send_index(&self, delta: &IndexDelta) -> IndexResponse {
@@ -280,7 +341,10 @@ impl Peer<'_> {
 
     /// Says that it holds these.
     pub async fn hold(&mut self, publications: &[Uuid], state: HoldState) -> IndexResponse {
-        let held = publications.iter().map(|&publication| HoldChange::Held(Hold { publication, state })).collect();
+        let held = publications
+            .iter()
+            .map(|&publication| HoldChange::Held(Hold { publication, state }))
+            .collect();
         let delta = self.delta(held);
         self.send_index(&delta).await
     }
@@ -293,5 +357,7 @@ pub async fn eventually<F: Future<Output = bool>>(condition: impl Fn() -> F) {
             tokio::task::yield_now().await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), held).await.expect("it never came to be");
+    tokio::time::timeout(Duration::from_secs(30), held)
+        .await
+        .expect("it never came to be");
 }

@@ -16,8 +16,8 @@ use crate::{
 /// The most addresses that one peer may advertise.
 pub const MAX_ADDRESSES: usize = 8;
 
-/// Body of `POST /login`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Body of `POST /login`. Holds the password: never printed.
+#[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LoginRequest {
     /// The account, as the person typed it.
@@ -34,8 +34,8 @@ pub struct LoginRequest {
     pub api_level: u32,
 }
 
-/// Answer of `POST /login`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Answer of `POST /login`. Holds the session's token: never printed.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct LoginResponse {
     /// Bearer token of the session, bound to this peer's key.
     pub session_token: String,

@@ -43,9 +43,11 @@ where
             else => return Ok(()),
         };
         accepting.push(accept(listener));
-        let Some((stream, address)) = accepted else {
+        let Some((stream, from)) = accepted else {
             continue;
         };
+        // An IPv4 peer of an IPv6 listener is the same peer.
+        let address = SocketAddr::new(from.ip().to_canonical(), from.port());
         let Some(place) = count.take(address, &limits) else {
             if said.may_say(address.ip()) {
                 tracing::warn!("too many connections from {}: closed", address.ip());

@@ -25,7 +25,7 @@ pub fn bind_unix(path: &Path, mode: u32, group: Option<&str>) -> io::Result<Unix
     let listener = UnixListener::bind(&hidden).map_err(named)?;
     fs::set_permissions(&hidden, fs::Permissions::from_mode(mode)).map_err(named)?;
     if let Some(group) = group {
-        give_to_group(&hidden, group);
+        give_to_group(&hidden, path, group);
     }
     fs::rename(&hidden, path).map_err(named)?;
     Ok(listener)
@@ -53,7 +53,7 @@ fn remove_stale(path: &Path) -> io::Result<()> {
     }
 }
 
-fn give_to_group(path: &Path, name: &str) {
+fn give_to_group(hidden: &Path, path: &Path, name: &str) {
     let group = match Group::from_name(name) {
         Ok(Some(group)) => group,
         Ok(None) => {
@@ -68,7 +68,7 @@ fn give_to_group(path: &Path, name: &str) {
             return;
         }
     };
-    if let Err(error) = std::os::unix::fs::chown(path, None, Some(group.gid.as_raw())) {
+    if let Err(error) = std::os::unix::fs::chown(hidden, None, Some(group.gid.as_raw())) {
         tracing::warn!("{} cannot be given to group {name}: {error}", path.display());
     }
 }

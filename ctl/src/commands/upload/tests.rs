@@ -1,6 +1,12 @@
 use std::io;
 
-use super::*;
+use p2p_proto::{
+    MAX_DATA_CHUNK,
+    v1::{UploadHeader, upload_stream_request::Part},
+};
+use tokio::sync::mpsc;
+
+use super::{stream::feed, *};
 
 fn quiet() -> Progress {
     Progress::new(&Output::for_usage(true, false))
@@ -53,6 +59,14 @@ fn stdin_goes_alone_and_needs_a_name() {
             assert_eq!(failure.kind, FailureKind::Usage);
         }
     }
+}
+
+#[test]
+fn a_failure_names_its_input_once() {
+    let about =
+        |message: &str| about(Path::new("a.txt"), Failure::new(FailureKind::Internal, message)).message;
+    assert_eq!(about("not logged in"), "a.txt: not logged in");
+    assert_eq!(about("a.txt: no such file"), "a.txt: no such file");
 }
 
 #[test]

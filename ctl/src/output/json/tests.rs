@@ -1,3 +1,6 @@
+use std::path::Path;
+
+use p2p_proto::v1;
 use serde_json::{Value, json};
 
 use super::*;

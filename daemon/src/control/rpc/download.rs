@@ -100,12 +100,12 @@ async fn start(
     let transfer = rpc.transfers.start(publication, keep, wait).await?;
     let (events, stream) = mpsc::channel(EVENTS);
     let rpc = rpc.clone();
+    // Bytes that only this client can have are not fetched without it.
+    let goes_on_alone = matches!(out, Out::Nothing | Out::File(_));
+    let attached = transfer.attach(goes_on_alone);
     tokio::spawn(async move {
         let result = tell(&rpc, &transfer, out, &events).await;
-        if events.is_closed() && !transfer.kept {
-            // Nobody else can have these bytes.
-            transfer.cancel();
-        }
+        drop(attached);
         if let Err(failure) = result {
             // A client that is gone hears nothing; the log says how the transfer ended.
             let _ = events.send(Err(failure.into())).await;

@@ -75,7 +75,10 @@ pub(super) async fn drop_holds_of(tx: &mut Write, publication: &Uuid) -> Result<
     for row in &rows {
         let state = rows::hold_state(row, "state")?;
         let mut digest = digest(row)?;
-        digest.toggle(&Hold { publication: *publication, state });
+        digest.toggle(&Hold {
+            publication: *publication,
+            state,
+        });
         sqlx::query("UPDATE peers SET index_digest = ? WHERE id = ?")
             .bind(String::from(digest))
             .bind(row.try_get::<Vec<u8>, _>("peer")?)
@@ -133,7 +136,11 @@ async fn is_visible(tx: &mut Write, caller: &Uuid, publication: &Uuid) -> Result
 }
 
 /// Removes the hold and gives what it was.
-async fn take_hold(tx: &mut Write, peer: &PeerId, publication: &Uuid) -> Result<Option<HoldState>, StorageError> {
+async fn take_hold(
+    tx: &mut Write,
+    peer: &PeerId,
+    publication: &Uuid,
+) -> Result<Option<HoldState>, StorageError> {
     let row = sqlx::query("DELETE FROM holds WHERE peer = ? AND publication = ? RETURNING state")
         .bind(peer.as_bytes().to_vec())
         .bind(rows::blob(publication))

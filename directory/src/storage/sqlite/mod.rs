@@ -4,11 +4,21 @@
 mod holds;
 mod peers;
 mod publications;
+mod publish;
 mod rows;
+mod search;
 mod sessions;
 mod users;
+mod visible;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    fs::{File, Permissions},
+    io,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
@@ -44,9 +54,9 @@ impl Sqlite {
     /// # Errors
     /// When it cannot be opened, is of a later version, or is damaged.
     pub async fn open(file: &Path, clock: Arc<dyn Clock>) -> Result<Self, StorageError> {
+        make_private(file).map_err(sqlx::Error::Io)?;
         let options = SqliteConnectOptions::new()
             .filename(file)
-            .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
@@ -60,8 +70,12 @@ impl Sqlite {
         };
         let writer = pool(1).connect_with(options.clone()).await?;
         sqlx::migrate!("./migrations").run(&writer).await?;
-        let readers = pool(READERS).connect_with(options.read_only(true).create_if_missing(false)).await?;
-        let sqlite = Self { writer, readers, clock };
+        let readers = pool(READERS).connect_with(options.read_only(true)).await?;
+        let sqlite = Self {
+            writer,
+            readers,
+            clock,
+        };
         sqlite.make_cluster().await?;
         Ok(sqlite)
     }
@@ -82,6 +96,12 @@ impl Sqlite {
     fn now(&self) -> i64 {
         millis(self.clock.now())
     }
+}
+
+/// An empty database is an empty file. It holds password hashes, and SQLite gives its mode to the files beside it.
+fn make_private(file: &Path) -> io::Result<()> {
+    let opened = File::options().create(true).append(true).mode(0o600).open(file)?;
+    opened.set_permissions(Permissions::from_mode(0o600))
 }
 
 /// Something that happened.
@@ -114,7 +134,12 @@ async fn write_presence(
     name: &str,
 ) -> Result<(), StorageError> {
     let payload = serde_json::json!({ "peer_id": peer, "peer_name": name });
-    let event = Event { kind, visibility: "public", owner: None, payload: &payload };
+    let event = Event {
+        kind,
+        visibility: "public",
+        owner: None,
+        payload: &payload,
+    };
     write_event(tx, now, event).await
 }
 
@@ -130,7 +155,9 @@ impl Storage for Sqlite {
 
     fn check(&self) -> Reply<'_, ()> {
         Box::pin(async move {
-            let row = sqlx::query("SELECT count(*) FROM meta").fetch_one(&self.readers).await?;
+            let row = sqlx::query("SELECT count(*) FROM meta")
+                .fetch_one(&self.readers)
+                .await?;
             row.try_get::<i64, _>(0)?;
             Ok(())
         })
@@ -139,7 +166,11 @@ impl Storage for Sqlite {
     fn prune(&self, before: Timestamp) -> Reply<'_, ()> {
         Box::pin(async move {
             let mut tx = self.begin().await?;
-            for sql in ["DELETE FROM events WHERE at < ?", "DELETE FROM sessions WHERE expires_at < ?"] {
+            for sql in [
+                "DELETE FROM events WHERE at < ?",
+                "DELETE FROM sessions WHERE expires_at < ?",
+                "DELETE FROM denied_peers WHERE denied_at < ?",
+            ] {
                 sqlx::query(sql).bind(millis(before)).execute(&mut *tx).await?;
             }
             Ok(tx.commit().await?)

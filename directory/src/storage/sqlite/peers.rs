@@ -67,7 +67,9 @@ pub(super) async fn renew_lease(
 
 /// Ends the lease of the session's peer now.
 pub(super) async fn end_lease(tx: &mut Write, now: i64, session: &Session) -> Result<(), StorageError> {
-    let done = sqlx::query("UPDATE leases SET expires_at = ?1, listed = 0 WHERE peer = ?2 AND epoch = ?3 AND listed = 1")
+    let done = sqlx::query(
+        "UPDATE leases SET expires_at = ?1, last_seen = ?1, listed = 0 WHERE peer = ?2 AND epoch = ?3 AND listed = 1",
+    )
         .bind(now)
         .bind(session.peer.as_bytes().to_vec())
         .bind(session.epoch)
@@ -118,19 +120,24 @@ async fn deny_list(tx: &mut Write, known: u64) -> Result<Option<DenyList>, Stora
     let rows = sqlx::query("SELECT peer FROM denied_peers ORDER BY peer")
         .fetch_all(&mut **tx)
         .await?;
-    let peers = rows.iter().map(|row| rows::bytes32(row, "peer")).collect::<Result<_, _>>()?;
+    let peers = rows
+        .iter()
+        .map(|row| rows::bytes32(row, "peer"))
+        .collect::<Result<_, _>>()?;
     Ok(Some(DenyList { version, peers }))
 }
 
 async fn store_report(tx: &mut Write, peer: &PeerId, ping: &PingRequest) -> Result<(), StorageError> {
-    sqlx::query("UPDATE peers SET addresses = ?, files = ?, free_bytes = ?, active_transfers = ? WHERE id = ?")
-        .bind(stored_addresses(&ping.addresses))
-        .bind(rows::stored(ping.files))
-        .bind(rows::stored(ping.free_bytes))
-        .bind(ping.active_transfers)
-        .bind(peer.as_bytes().to_vec())
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "UPDATE peers SET addresses = ?, files = ?, free_bytes = ?, active_transfers = ? WHERE id = ?",
+    )
+    .bind(stored_addresses(&ping.addresses))
+    .bind(rows::stored(ping.files))
+    .bind(rows::stored(ping.free_bytes))
+    .bind(ping.active_transfers)
+    .bind(peer.as_bytes().to_vec())
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
@@ -152,9 +159,13 @@ impl PeerStore for Sqlite {
     fn ping<'a>(&'a self, session: &'a Session, ping: &'a PingRequest, until: Timestamp) -> Reply<'a, Pong> {
         Box::pin(async move {
             let mut tx = self.begin().await?;
-            let name = session.peer_name.as_str();
-            let until = rows::millis(until);
-            renew_lease(&mut tx, self.now(), &session.peer, name, session.epoch, until).await?;
+            if ping.leaving {
+                end_lease(&mut tx, self.now(), session).await?;
+            } else {
+                let name = session.peer_name.as_str();
+                let until = rows::millis(until);
+                renew_lease(&mut tx, self.now(), &session.peer, name, session.epoch, until).await?;
+            }
             store_report(&mut tx, &session.peer, ping).await?;
             let index = holds::index_state(&mut tx, &session.peer).await?;
             let deny = deny_list(&mut tx, ping.deny_version).await?;

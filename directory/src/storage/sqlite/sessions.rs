@@ -1,18 +1,24 @@
 //! Sessions on SQLite.
 
+use jiff::Timestamp;
 use p2p_proto::{PeerId, PeerName, index::IndexDigest};
 use sqlx::Row;
 use uuid::Uuid;
 
 use super::{Sqlite, Write, holds, peers, rows, users};
 use crate::storage::{LoggedIn, NewSession, Reply, Session, SessionStore, StorageError};
-use jiff::Timestamp;
 
 /// The longest peer name, in characters.
 const MAX_PEER_NAME: usize = 63;
 
 /// Whether this peer may have this name, after taking it from a silent peer of the same account.
-async fn take_name(tx: &mut Write, now: i64, peer: &PeerId, user: &Uuid, name: &str) -> Result<bool, StorageError> {
+async fn take_name(
+    tx: &mut Write,
+    now: i64,
+    peer: &PeerId,
+    user: &Uuid,
+    name: &str,
+) -> Result<bool, StorageError> {
     let holder = sqlx::query(
         "SELECT p.id, p.owner, coalesce(l.expires_at, 0) > ?2 AS online \
          FROM peers p LEFT JOIN leases l ON l.peer = p.id WHERE p.name = ?1",
@@ -133,7 +139,15 @@ impl SessionStore for Sqlite {
             users::let_peer_in(&mut tx, new.peer.as_bytes()).await?;
             let epoch = peers::next_epoch(&mut tx, &new.peer).await?;
             store_session(&mut tx, &new, epoch).await?;
-            peers::renew_lease(&mut tx, now, &new.peer, &name, epoch, rows::millis(new.lease_until)).await?;
+            peers::renew_lease(
+                &mut tx,
+                now,
+                &new.peer,
+                &name,
+                epoch,
+                rows::millis(new.lease_until),
+            )
+            .await?;
             tx.commit().await?;
             let peer_name: PeerName = name.parse().map_err(|_| StorageError::Damaged("peers.name"))?;
             Ok(LoggedIn { peer_name })
@@ -176,12 +190,14 @@ impl SessionStore for Sqlite {
     ) -> Reply<'a, ()> {
         Box::pin(async move {
             let mut tx = self.begin().await?;
-            sqlx::query("UPDATE sessions SET expires_at = ?, certificate_expires_at = ? WHERE token_hash = ?")
-                .bind(rows::millis(expires_at))
-                .bind(rows::millis(certificate_expires_at))
-                .bind(session.token_hash.to_vec())
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query(
+                "UPDATE sessions SET expires_at = ?, certificate_expires_at = ? WHERE token_hash = ?",
+            )
+            .bind(rows::millis(expires_at))
+            .bind(rows::millis(certificate_expires_at))
+            .bind(session.token_hash.to_vec())
+            .execute(&mut *tx)
+            .await?;
             Ok(tx.commit().await?)
         })
     }

@@ -21,13 +21,27 @@ fn account(row: &SqliteRow) -> Result<Account, StorageError> {
 }
 
 async fn find(tx: &mut Write, name: &UserName) -> Result<Option<Account>, StorageError> {
-    let row = sqlx::query(SELECT).bind(name.as_str()).fetch_optional(&mut **tx).await?;
+    let row = sqlx::query(SELECT)
+        .bind(name.as_str())
+        .fetch_optional(&mut **tx)
+        .await?;
     row.as_ref().map(account).transpose()
 }
 
-async fn tell(tx: &mut Write, now: i64, kind: &'static str, name: &UserName, id: Uuid) -> Result<(), StorageError> {
+async fn tell(
+    tx: &mut Write,
+    now: i64,
+    kind: &'static str,
+    name: &UserName,
+    id: Uuid,
+) -> Result<(), StorageError> {
     let payload = serde_json::json!({ "user": name, "user_id": id });
-    let event = Event { kind, visibility: "private", owner: Some(id), payload: &payload };
+    let event = Event {
+        kind,
+        visibility: "private",
+        owner: Some(id),
+        payload: &payload,
+    };
     write_event(tx, now, event).await
 }
 
@@ -46,11 +60,13 @@ async fn shut_out(tx: &mut Write, now: i64, user: &Uuid) -> Result<(), StorageEr
         .bind(rows::blob(user))
         .execute(&mut **tx)
         .await?;
-    sqlx::query("INSERT OR IGNORE INTO denied_peers (peer, denied_at) SELECT id, ?1 FROM peers WHERE owner = ?2")
-        .bind(now)
-        .bind(rows::blob(user))
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "INSERT OR IGNORE INTO denied_peers (peer, denied_at) SELECT id, ?1 FROM peers WHERE owner = ?2",
+    )
+    .bind(now)
+    .bind(rows::blob(user))
+    .execute(&mut **tx)
+    .await?;
     deny_list_changed(tx).await
 }
 
@@ -130,7 +146,10 @@ impl UserStore for Sqlite {
 
     fn user<'a>(&'a self, name: &'a UserName) -> Reply<'a, Option<Account>> {
         Box::pin(async move {
-            let row = sqlx::query(SELECT).bind(name.as_str()).fetch_optional(&self.readers).await?;
+            let row = sqlx::query(SELECT)
+                .bind(name.as_str())
+                .fetch_optional(&self.readers)
+                .await?;
             row.as_ref().map(account).transpose()
         })
     }

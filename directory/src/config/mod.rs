@@ -1,18 +1,18 @@
 //! `p2p-directory.toml`: every key is optional, an unknown one is an error. Environment and file are layered by the
 //! `service` crate; here is what the keys mean and what they may be.
 
+mod durations;
+
 use std::{
     fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
-use p2p_service::{
-    config::{ConfigError, HumanDuration},
-    paths::default_paths,
-};
+use p2p_service::{config::ConfigError, paths::default_paths};
 use serde::Deserialize;
+
+pub use durations::{Liveness, Session};
 
 /// The program's name, as folders and groups have it.
 pub const PROGRAM: &str = "p2p-directory";
@@ -67,7 +67,12 @@ impl Config {
     /// # Errors
     /// Names file, line and key.
     pub fn load(explicit: Option<&Path>) -> Result<Self, ConfigError> {
-        p2p_service::config::load_with(ENV_PREFIX, explicit, &default_paths(PROGRAM).config_file, &[LOG_VARIABLE])
+        p2p_service::config::load_with(
+            ENV_PREFIX,
+            explicit,
+            &default_paths(PROGRAM).config_file,
+            &[LOG_VARIABLE],
+        )
     }
 
     /// Where the admin API is.
@@ -96,7 +101,10 @@ pub struct Api {
 impl Default for Api {
     fn default() -> Self {
         let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, p2p_proto::DIRECTORY_PORT));
-        Self { listen: vec![any], names: Vec::new() }
+        Self {
+            listen: vec![any],
+            names: Vec::new(),
+        }
     }
 }
 
@@ -112,7 +120,9 @@ impl TryFrom<String> for ServerName {
         match rustls::pki_types::ServerName::try_from(text.as_str()) {
             Ok(rustls::pki_types::ServerName::IpAddress(_)) => {
                 // The one spelling of it.
-                let address = text.parse::<std::net::IpAddr>().map_err(|error| error.to_string())?;
+                let address = text
+                    .parse::<std::net::IpAddr>()
+                    .map_err(|error| error.to_string())?;
                 Ok(Self(address.to_string()))
             }
             Ok(_) => Ok(Self(text.to_lowercase())),
@@ -150,106 +160,12 @@ impl TryFrom<String> for DatabaseUrl {
     fn try_from(text: String) -> Result<Self, String> {
         match text.as_str() {
             "sqlite" => Ok(Self::Sqlite),
-            _ if text.starts_with("postgres") => Err("PostgreSQL comes with a later version; use \"sqlite\"".to_owned()),
+            _ if text.starts_with("postgres") => {
+                Err("PostgreSQL comes with a later version; use \"sqlite\"".to_owned())
+            }
             // The text is not repeated: a database's URL may hold a password.
             _ => Err("the database is \"sqlite\"".to_owned()),
         }
-    }
-}
-
-/// Who counts as alive.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
-#[serde(try_from = "RawLiveness")]
-pub struct Liveness {
-    /// How often peers ping.
-    pub ping_interval: Duration,
-    /// How long a silent peer stays listed.
-    pub lease: Duration,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawLiveness {
-    ping_interval: HumanDuration,
-    lease: HumanDuration,
-}
-
-impl Default for RawLiveness {
-    fn default() -> Self {
-        Self {
-            ping_interval: HumanDuration(Duration::from_secs(10)),
-            lease: HumanDuration(Duration::from_secs(30)),
-        }
-    }
-}
-
-impl Default for Liveness {
-    fn default() -> Self {
-        let raw = RawLiveness::default();
-        Self { ping_interval: raw.ping_interval.0, lease: raw.lease.0 }
-    }
-}
-
-impl TryFrom<RawLiveness> for Liveness {
-    type Error = &'static str;
-
-    fn try_from(raw: RawLiveness) -> Result<Self, &'static str> {
-        let (ping_interval, lease) = (raw.ping_interval.0, raw.lease.0);
-        if ping_interval < Duration::from_millis(50) {
-            return Err("liveness.ping_interval is at least 50ms");
-        }
-        if lease <= ping_interval || lease > Duration::from_secs(24 * 3600) {
-            return Err("liveness.lease is longer than liveness.ping_interval and at most 1d");
-        }
-        Ok(Self { ping_interval, lease })
-    }
-}
-
-/// How long a login lasts.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
-#[serde(try_from = "RawSession")]
-pub struct Session {
-    /// How long a session lives after a login or a renewal.
-    pub lifetime: Duration,
-    /// How long a peer's certificate lives.
-    pub certificate_ttl: Duration,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct RawSession {
-    lifetime: HumanDuration,
-    certificate_ttl: HumanDuration,
-}
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
-
-impl Default for RawSession {
-    fn default() -> Self {
-        Self { lifetime: HumanDuration(DAY * 90), certificate_ttl: HumanDuration(DAY * 7) }
-    }
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        let raw = RawSession::default();
-        Self { lifetime: raw.lifetime.0, certificate_ttl: raw.certificate_ttl.0 }
-    }
-}
-
-impl TryFrom<RawSession> for Session {
-    type Error = &'static str;
-
-    fn try_from(raw: RawSession) -> Result<Self, &'static str> {
-        let (lifetime, certificate_ttl) = (raw.lifetime.0, raw.certificate_ttl.0);
-        // Certificates count in whole seconds.
-        if certificate_ttl < Duration::from_secs(2) || certificate_ttl > DAY * 365 {
-            return Err("session.certificate_ttl is at least 2s and at most 365d");
-        }
-        if lifetime < Duration::from_secs(2) || lifetime > DAY * 3650 {
-            return Err("session.lifetime is at least 2s and at most 3650d");
-        }
-        Ok(Self { lifetime, certificate_ttl })
     }
 }
 
@@ -263,7 +179,9 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self { level: LogLevel::Info }
+        Self {
+            level: LogLevel::Info,
+        }
     }
 }
 
@@ -314,7 +232,9 @@ impl TryFrom<String> for Nowhere {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, &'static str> {
-        text.is_empty().then_some(Self).ok_or("metrics come with a later version; leave it empty")
+        text.is_empty()
+            .then_some(Self)
+            .ok_or("metrics come with a later version; leave it empty")
     }
 }
 
