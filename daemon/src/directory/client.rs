@@ -299,7 +299,9 @@ fn plain_name(presented: &str) -> String {
     let inner = presented
         .split_once('(')
         .map_or(presented, |(_, rest)| rest.trim_end_matches(')'));
-    inner.trim_matches('"').to_owned()
+    let text = inner.trim_matches('"');
+    text.parse::<std::net::IpAddr>()
+        .map_or_else(|_| text.to_owned(), |ip| ip.to_string())
 }
 
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a TlsError> {

@@ -31,9 +31,9 @@ pub async fn until_over(
     let mut session = sessions.subscribe();
     let mut link = link.subscribe();
     let logged_out = session.wait_for(|session| {
-        !session
+        session
             .as_ref()
-            .is_some_and(|session| session.record.cluster == peer.identity.cluster)
+            .is_none_or(|session| session.record.cluster != peer.identity.cluster)
     });
     let denied = link.wait_for(|state| state.denied.contains(&peer.identity.peer));
     tokio::select! {

@@ -26,9 +26,7 @@ const PROGRESS: std::time::Duration = std::time::Duration::from_millis(100);
 pub fn file(rpc: &ControlRpc, uid: u32, request: &UploadRequest) -> Result<Events<UploadEvent>, Failure> {
     let wish = wish(&request.name, &request.visibility)?;
     let file = rpc.slots.claim(&request.slot, uid, Purpose::Read)?;
-    let total_bytes = rustix::fs::fstat(&file)
-        .map(|stat| stat.st_size.cast_unsigned())
-        .unwrap_or(0);
+    let total_bytes = rustix::fs::fstat(&file).map_or(0, |stat| stat.st_size.cast_unsigned());
     let (events, stream) = mpsc::channel(EVENTS);
     let rpc = rpc.clone();
     // Runs to its end even when the client goes away: what was begun is published whole or not at all.
