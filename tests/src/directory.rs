@@ -77,6 +77,21 @@ impl Directory {
         self.process.signal(rustix::process::Signal::HUP);
     }
 
+    /// Writes the configuration anew with these lines in it, and has it read while it runs.
+    ///
+    /// # Panics
+    /// When that cannot be done.
+    pub fn reconfigure(&self, config: &str) {
+        configure(&self.folder, config, self.port, &["127.0.0.1", "localhost"]);
+        self.process.signal(rustix::process::Signal::HUP);
+    }
+
+    /// Its state folder, where its keys are.
+    #[must_use]
+    pub fn state(&self) -> PathBuf {
+        self.folder.join("state")
+    }
+
     /// Starts it again after a stop or a kill, as it was.
     pub fn restart(&mut self) {
         self.process = serve(&self.folder);

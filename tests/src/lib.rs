@@ -4,9 +4,14 @@
 pub mod check;
 pub mod data;
 pub mod directory;
+pub mod forge;
+pub mod liar;
+pub mod line;
 pub mod listener;
 pub mod peer;
 pub mod process;
+pub mod proxy;
+pub mod visitor;
 pub mod wait;
 
 pub use directory::{Account, Directory};

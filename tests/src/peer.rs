@@ -52,8 +52,14 @@ impl Peer {
         } else {
             "[store]\nreserve_free = \"1MiB\"\n"
         };
+        let listen = format!("[peer]\nlisten = [\"127.0.0.1:{port}\"]\n");
+        let config = if config.contains("[peer]\n") {
+            config.replace("[peer]\n", &listen)
+        } else {
+            format!("{config}\n{listen}")
+        };
         let text = format!(
-            "peer_name = \"{name}\"\nstate_dir = \"{0}/state\"\nruntime_dir = \"{0}/run\"\n{store}{config}\n[peer]\nlisten = [\"127.0.0.1:{port}\"]\n",
+            "peer_name = \"{name}\"\nstate_dir = \"{0}/state\"\nruntime_dir = \"{0}/run\"\n{store}{config}",
             folder.display()
         );
         fs::write(folder.join("p2pd.toml"), text).expect("a configuration");

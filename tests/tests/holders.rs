@@ -14,10 +14,10 @@ fn online_holders(asked: &Peer, reference: &str) -> Vec<String> {
     let info = asked.json(&["info", reference]);
     let mut names: Vec<String> = info["holders"]
         .as_array()
-        .unwrap()
+        .expect("holders")
         .iter()
         .filter(|holder| holder["online"] == true && holder["complete"] == true)
-        .map(|holder| holder["peer"].as_str().unwrap().to_owned())
+        .map(|holder| holder["peer"].as_str().expect("a name").to_owned())
         .collect();
     names.sort();
     names

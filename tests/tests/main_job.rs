@@ -73,6 +73,10 @@ fn a_third_peer_takes_from_both_holders() {
 
     let done = c.json(&["download", "big.bin"]);
     has_schema(&done, "download");
+    has_fields(
+        &done,
+        &["name", "owner", "version", "skipped", "seconds", "resumed_bytes"],
+    );
     let sources = sources(&done);
     let names: Vec<&str> = sources.iter().map(|source| source.0.as_str()).collect();
     assert_eq!(names, ["a", "b"]);

@@ -24,9 +24,9 @@ fn text(path: &Path) -> &str {
 /// The names of everything in a folder, hidden or not.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name());
-    let mut names: Vec<String> = entries.map(|name| name.into_string().unwrap()).collect();
+        .expect("a folder")
+        .map(|entry| entry.expect("a folder").file_name());
+    let mut names: Vec<String> = entries.map(|name| name.into_string().expect("UTF-8")).collect();
     names.sort();
     names
 }
@@ -37,7 +37,7 @@ fn with_a_file() -> (World, String, PathBuf) {
     let (source, hash) = world.file("scan.tar", 1, SIZE);
     world.peers[0].upload(&source);
     let folder = world.path("out");
-    fs::create_dir(&folder).unwrap();
+    fs::create_dir(&folder).expect("a folder");
     (world, hash, folder)
 }
 

@@ -16,29 +16,36 @@ use p2p_tests::{Answer, Peer};
 const NOBODY: u32 = 65_534;
 
 fn started() -> (tempfile::TempDir, Peer) {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = tempfile::tempdir().expect("a folder");
     let peer = Peer::start(&folder.path().join("a"), "a", "");
     (folder, peer)
 }
 
 fn answer(command: &mut Command) -> Answer {
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .expect("a program that runs");
     Answer {
         code: output.status.code().unwrap_or(-1),
         out: output.stdout,
-        err: String::from_utf8(output.stderr).unwrap(),
+        err: String::from_utf8(output.stderr).expect("text"),
     }
 }
 
 fn open_to_all(path: &Path) {
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("our own folder");
 }
 
 /// What `id -un` prints for this user, or for the one who runs the test.
 fn user_name(uid: Option<u32>) -> String {
     let uid = uid.map(|uid| uid.to_string());
-    let output = Command::new("id").arg("-un").args(uid).output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    let output = Command::new("id")
+        .arg("-un")
+        .args(uid)
+        .output()
+        .expect("a program that runs");
+    String::from_utf8(output.stdout).expect("text").trim().to_owned()
 }
 
 #[test]
@@ -99,6 +106,8 @@ fn a_socket_without_rights_says_whom_to_add_to_which_group() {
 #[test]
 fn both_sockets_are_closed_to_others() {
     let (_folder, peer) = started();
+    // An answer means that both are bound and have their rights.
+    peer.json(&["status"]);
     // Started by root the daemon is the machine's, and its group may use it; else it is its user's alone.
     let root = rustix::process::geteuid().is_root();
     let expected = if root { 0o660 } else { 0o600 };

@@ -122,7 +122,9 @@ fn same_prefix() -> [Vec<u8>; 2] {
     (0_u64..)
         .find_map(|number| {
             let content = number.to_le_bytes().to_vec();
-            let prefix: [u8; 4] = blake3::hash(&content).as_bytes()[..4].try_into().unwrap();
+            let prefix: [u8; 4] = blake3::hash(&content).as_bytes()[..4]
+                .try_into()
+                .expect("four bytes");
             seen.insert(prefix, content.clone()).map(|other| [other, content])
         })
         .expect("2^64 numbers have two")

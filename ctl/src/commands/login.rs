@@ -11,6 +11,7 @@ use p2p_proto::{
     Failure, FailureKind, UserName,
     v1::{LoginRequest, LoginResponse, ProbeDirectoryRequest, Reachability, login_request::Trust},
 };
+use rustix::termios::OptionalActions;
 use zeroize::Zeroizing;
 
 use super::incomplete;
@@ -182,9 +183,8 @@ async fn find_trust(
 }
 
 fn ask(question: &str) -> io::Result<String> {
-    let mut stderr = io::stderr().lock();
-    stderr.write_all(question.as_bytes())?;
-    stderr.flush()?;
+    // No lock is kept while this waits: an interruption must be able to speak.
+    io::stderr().write_all(question.as_bytes())?;
     let mut answer = String::new();
     io::stdin().lock().take(256).read_line(&mut answer)?;
     Ok(answer)
@@ -202,15 +202,30 @@ async fn password(ctx: &Context, args: &LoginArgs) -> Result<Zeroizing<String>, 
     if let Some(path) = &args.password_file {
         return Ok(plain(&read_bounded(path, MAX_PASSWORD)?)?);
     }
-    // Not under the guard: the prompt itself ends at Ctrl-C, and puts the terminal back first.
+    Ok(typed_password(ctx).await?)
+}
+
+/// Asks without echo. Whatever stops the wait, the terminal is put back as it was.
+async fn typed_password(ctx: &Context) -> Result<Zeroizing<String>, Failure> {
+    let failed = |error: &io::Error| io_failure("cannot ask for the password", error);
+    let terminal = File::open("/dev/tty").map_err(|error| failed(&error))?;
+    let before = rustix::termios::tcgetattr(&terminal).map_err(|errno| failed(&errno.into()))?;
     let typed = tokio::task::spawn_blocking(|| rpassword::prompt_password("Password: ").map(Zeroizing::new));
-    let typed = typed.await.unwrap_or_else(|error| Err(error.into()));
-    match typed {
-        Ok(password) => Ok(password),
-        Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-            Err(Failure::new(FailureKind::Interrupted, "Interrupted").into())
+    tokio::select! {
+        biased;
+        why = ctx.stopped() => {
+            // The thread still reads, without echo; nothing waits for it.
+            let _ = rustix::termios::tcsetattr(&terminal, OptionalActions::Now, &before);
+            let _ = writeln!(io::stderr());
+            Err(why)
         }
-        Err(error) => Err(io_failure("cannot ask for the password", &error).into()),
+        typed = typed => match typed.unwrap_or_else(|error| Err(error.into())) {
+            Ok(password) => Ok(password),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {
+                Err(Failure::new(FailureKind::Interrupted, "Interrupted"))
+            }
+            Err(error) => Err(failed(&error)),
+        },
     }
 }
 

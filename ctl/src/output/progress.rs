@@ -30,7 +30,6 @@ impl Progress {
     pub(crate) fn show(&self, line: impl FnOnce() -> String) {
         if let Some(bar) = &self.bar {
             bar.set_message(line());
-            bar.tick();
         }
     }
 

@@ -47,6 +47,7 @@ pub(super) async fn fetch(
         .acquire()
         .await
         .map_err(|_| super::progress::interrupted("p2pd stops"))?;
+    transfer.enter(State::Locating);
     let in_store = matches!(keep, Keep::InStore);
     if in_store && shared.store.content(publication.hash).await?.is_some() {
         return hold(shared, transfer).await;

@@ -111,7 +111,7 @@ pub(super) async fn fetch_all(
         shared: Arc::clone(shared),
     });
     let mut roll = Roll::default();
-    let layer_from = fetch_layer(&swarm, session, &mut located, &mut roll).await?;
+    fetch_layer(&swarm, session, &mut located, &mut roll).await?;
     transfer.enter(State::Transferring);
     let mut sources = JoinSet::new();
     let mut next_id = 0;
@@ -126,7 +126,7 @@ pub(super) async fn fetch_all(
             () = swarm.plan.wait_until(|plan| plan.is_complete().then_some(())) => {}
             Some(ended) = sources.join_next() => {
                 let Ok((target, result)) = ended else { continue };
-                if let Some(fatal) = roll.note(&swarm, &target, result, layer_from) {
+                if let Some(fatal) = roll.note(&swarm, &target, result) {
                     return Err(fatal);
                 }
             }
@@ -172,15 +172,18 @@ fn start_sources(
     }
 }
 
-/// The layer from the first holder that has a true one; who that was. A content of one group has none.
+/// The layer from the first holder that has a true one. A content of one group has none.
+///
+/// Who gave it is not asked later: the publication says the size, so the tree has one form, and values that merge to the
+/// hash in that form are the content's. Were the size false, no holder of the hash could open the content at all.
 async fn fetch_layer(
     swarm: &Arc<Swarm>,
     session: &Arc<Session>,
     located: &mut LocateResponse,
     roll: &mut Roll,
-) -> Result<Option<PeerId>, Failure> {
+) -> Result<(), Failure> {
     if crate::store::Layer::group_count(swarm.publication().size) == 0 {
-        return Ok(None);
+        return Ok(());
     }
     swarm.transfer.enter(State::Connecting);
     loop {
@@ -188,10 +191,10 @@ async fn fetch_layer(
             match source::layer(session, &target, &located.grant, swarm).await {
                 Ok(layer) => {
                     swarm.incoming.set_layer(layer)?;
-                    return Ok(Some(target.peer_id));
+                    return Ok(());
                 }
                 Err(error) => {
-                    if let Some(fatal) = roll.note(swarm, &target, Err(error), None) {
+                    if let Some(fatal) = roll.note(swarm, &target, Err(error)) {
                         return Err(fatal);
                     }
                 }
@@ -246,7 +249,6 @@ impl Roll {
         swarm: &Swarm,
         target: &Target,
         result: Result<(), SourceError>,
-        layer_from: Option<PeerId>,
     ) -> Option<Failure> {
         self.active.remove(&target.peer_id);
         let error = match result {
@@ -258,10 +260,6 @@ impl Roll {
         tracing::warn!(PEER = %target.peer_id, TRANSFER = swarm.transfer.id, "{}: {reason}", swarm.publication().name);
         if matches!(error, SourceError::Bad) {
             self.liars.insert(target.peer_id);
-            // Until the last piece has proven the size, the layer may be what is wrong.
-            if !swarm.plan.size_is_proven() {
-                self.liars.extend(layer_from);
-            }
         } else {
             *self.failures.entry(target.peer_id).or_default() += 1;
         }

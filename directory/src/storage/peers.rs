@@ -8,6 +8,7 @@ use p2p_proto::{
         session::{DenyList, IndexState, PingRequest},
     },
 };
+use uuid::Uuid;
 
 use super::{Reply, Session};
 
@@ -33,8 +34,8 @@ pub trait PeerStore: Send + Sync {
     /// what the peer says of itself.
     fn ping<'a>(&'a self, session: &'a Session, ping: &'a PingRequest, until: Timestamp) -> Reply<'a, Pong>;
 
-    /// All, online first, then by name.
-    fn peers(&self) -> Reply<'_, Vec<Peer>>;
+    /// All, online first, then by name. Of what they hold only that is counted which this account may see.
+    fn peers(&self, caller: Uuid) -> Reply<'_, Vec<Peer>>;
 
     /// Un-lists the peers whose leases have ended since the last call.
     fn end_leases(&self) -> Reply<'_, Vec<EndedLease>>;

@@ -75,7 +75,7 @@ pub struct Peer {
     pub online: bool,
     /// When it last pinged; null when never.
     pub last_seen_at: Option<Timestamp>,
-    /// Contents that it holds.
+    /// Contents that it holds and the caller may see.
     pub files: u64,
     /// Bytes that it may still store; null when unknown.
     pub free_bytes: Option<u64>,

@@ -13,7 +13,7 @@ use p2p_proto::{
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Sqlite, Write, holds, rows, write_presence};
+use super::{Sqlite, Write, holds, rows, visible::visible, write_presence};
 use crate::storage::{EndedLease, PeerStore, Pong, Reply, Session, StorageError};
 
 /// Addresses as they are stored.
@@ -174,14 +174,19 @@ impl PeerStore for Sqlite {
         })
     }
 
-    fn peers(&self) -> Reply<'_, Vec<Peer>> {
+    fn peers(&self, caller: Uuid) -> Reply<'_, Vec<Peer>> {
         Box::pin(async move {
-            let rows = sqlx::query(
-                "SELECT p.id, p.name, u.name AS user_name, p.addresses, p.files, p.free_bytes, l.last_seen, \
-                 coalesce(l.expires_at, 0) > ?1 AS online \
+            let rows = sqlx::query(concat!(
+                "SELECT p.id, p.name, u.name AS user_name, p.addresses, p.free_bytes, l.last_seen, \
+                 coalesce(l.expires_at, 0) > ?2 AS online, \
+                 (SELECT count(DISTINCT f.hash) FROM holds h JOIN publications f ON f.id = h.publication \
+                  WHERE h.peer = p.id AND h.state = 2 AND ",
+                visible!("f"),
+                ") AS files \
                  FROM peers p JOIN users u ON u.id = p.owner LEFT JOIN leases l ON l.peer = p.id \
                  ORDER BY online DESC, p.name LIMIT 10000",
-            )
+            ))
+            .bind(rows::blob(&caller))
             .bind(self.now())
             .fetch_all(&self.readers)
             .await?;

@@ -1,0 +1,229 @@
+//! A holder that is not to be trusted: a peer with a true certificate that says it holds a publication, and then serves
+//! it in its own manner.
+
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use bytes::Bytes;
+use p2p_daemon::{
+    identity::{certificate, session::Session},
+    peer::{
+        frames::codec::{Frame, HEADER_LEN, Range},
+        guard::Guarded,
+    },
+    store::LayerBuilder,
+};
+use p2p_proto::{
+    DATA_ALPN,
+    v1::{
+        HaveRequest, HaveResponse, HelloRequest, HelloResponse, LayerRequest, LayerResponse,
+        peer_service_server::{PeerService, PeerServiceServer},
+    },
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+use tokio_stream::StreamExt;
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use crate::{Account, Directory, visitor::Visitor};
+
+/// What it does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// One byte of each piece is another one.
+    Corrupts,
+    /// The same, and the layer is left to others.
+    CorruptsWithoutLayer,
+    /// Its layer is that of another content.
+    WrongLayer,
+    /// It closes in the middle of each piece.
+    ClosesMidway,
+    /// It answers with bytes that are no frame.
+    Garbage,
+    /// It announces a piece of 4 GiB.
+    Oversized,
+    /// It answers with another piece than the one that was asked for.
+    OtherPiece,
+    /// It says that the content has another size.
+    WrongSize,
+}
+
+/// A liar that listens.
+pub struct Liar {
+    visitor: Visitor,
+    served: Arc<Served>,
+}
+
+struct Served {
+    manner: Manner,
+    content: Vec<u8>,
+    lies: AtomicU64,
+}
+
+impl Liar {
+    /// Logs in, and claims to hold this publication with this content.
+    ///
+    /// # Panics
+    /// When the directory does not take it.
+    #[must_use]
+    pub fn start(
+        directory: &Directory,
+        account: &Account,
+        publication: Uuid,
+        content: Vec<u8>,
+        manner: Manner,
+    ) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket");
+        let address: SocketAddr = listener.local_addr().expect("a bound socket");
+        let visitor = Visitor::log_in(directory, account, "liar", &[address]);
+        let served = Arc::new(Served {
+            manner,
+            content,
+            lies: AtomicU64::new(0),
+        });
+        let (session, serving) = (Arc::clone(visitor.session()), Arc::clone(&served));
+        visitor.runtime().spawn(async move {
+            let listener = TcpListener::from_std(listener).expect("a listener");
+            accept(listener, session, serving).await;
+        });
+        visitor.keeps_pinging();
+        visitor.claims_to_hold(publication);
+        Self { visitor, served }
+    }
+
+    /// How often it lied.
+    #[must_use]
+    pub fn lies(&self) -> u64 {
+        self.served.lies.load(Ordering::SeqCst)
+    }
+
+    /// Its session.
+    #[must_use]
+    pub const fn visitor(&self) -> &Visitor {
+        &self.visitor
+    }
+}
+
+async fn accept(listener: TcpListener, session: Arc<Session>, served: Arc<Served>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let (session, served) = (Arc::clone(&session), Arc::clone(&served));
+        tokio::spawn(async move {
+            // The directory dials it without TLS, and readers leave when they have heard enough.
+            let _ = connection(stream, &session, served).await;
+        });
+    }
+}
+
+async fn connection(stream: TcpStream, session: &Session, served: Arc<Served>) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let tls = TlsAcceptor::from(Arc::clone(&session.tls.server));
+    let stream = tls.accept(stream).await?;
+    if stream.get_ref().1.alpn_protocol() == Some(DATA_ALPN) {
+        return frames(stream, &served).await;
+    }
+    let peer = certificate::other_end(stream.get_ref().1, session.record.cluster)?;
+    let stream = Guarded::new(stream, peer, std::future::pending(), None);
+    let only = tokio_stream::once(Ok::<_, io::Error>(stream)).chain(tokio_stream::pending());
+    tonic::transport::Server::builder()
+        .add_service(PeerServiceServer::new(Words(served)))
+        .serve_with_incoming(only)
+        .await
+        .map_err(io::Error::other)
+}
+
+async fn frames(mut stream: TlsStream<TcpStream>, served: &Served) -> io::Result<()> {
+    loop {
+        let mut header = [0; HEADER_LEN];
+        stream.read_exact(&mut header).await?;
+        match Frame::decode(&header).map_err(io::Error::other)? {
+            Frame::Open { length } => {
+                stream.read_exact(&mut vec![0; length as usize]).await?;
+                let mut size = served.content.len() as u64;
+                if served.manner == Manner::WrongSize {
+                    served.lies.fetch_add(1, Ordering::SeqCst);
+                    size += 1;
+                }
+                stream.write_all(&Frame::Opened { size }.encode()).await?;
+            }
+            Frame::Read(range) => {
+                let whole = served.answer(range);
+                served.lies.fetch_add(1, Ordering::SeqCst);
+                stream.write_all(&whole).await?;
+                if served.manner == Manner::ClosesMidway {
+                    return stream.shutdown().await;
+                }
+            }
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        }
+        stream.flush().await?;
+    }
+}
+
+impl Served {
+    /// Header and bytes, in its manner.
+    fn answer(&self, range: Range) -> Vec<u8> {
+        let mut bytes = self.content[range.offset as usize..range.end() as usize].to_vec();
+        let mut sent = range;
+        match self.manner {
+            Manner::Corrupts | Manner::CorruptsWithoutLayer => {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 1;
+            }
+            Manner::ClosesMidway => bytes.truncate(bytes.len() / 2),
+            Manner::Garbage => return crate::data::bytes(4711, 4096),
+            Manner::Oversized => sent.length = u32::MAX,
+            Manner::OtherPiece => sent.offset = if range.offset == 0 { 1 << 20 } else { 0 },
+            Manner::WrongLayer | Manner::WrongSize => {}
+        }
+        let mut whole = Frame::Piece(sent).encode().to_vec();
+        whole.extend_from_slice(&bytes);
+        whole
+    }
+}
+
+struct Words(Arc<Served>);
+
+#[tonic::async_trait]
+impl PeerService for Words {
+    type LayerStream = tokio_stream::Once<Result<LayerResponse, Status>>;
+
+    async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloResponse>, Status> {
+        let version = request.into_inner().versions.into_iter().max().unwrap_or(1);
+        Ok(Response::new(HelloResponse {
+            version,
+            features: Vec::new(),
+            max_piece_bytes: 1 << 20,
+        }))
+    }
+
+    async fn have(&self, _: Request<HaveRequest>) -> Result<Response<HaveResponse>, Status> {
+        let size = self.0.content.len() as u64;
+        Ok(Response::new(HaveResponse { size, complete: true }))
+    }
+
+    async fn layer(&self, _: Request<LayerRequest>) -> Result<Response<Self::LayerStream>, Status> {
+        if self.0.manner == Manner::CorruptsWithoutLayer {
+            return Err(Status::unavailable("not now"));
+        }
+        let mut layer = LayerBuilder::new();
+        layer.push(&self.0.content);
+        let mut values = layer.finish().values().concat();
+        if self.0.manner == Manner::WrongLayer {
+            values[0] ^= 1;
+            self.0.lies.fetch_add(1, Ordering::SeqCst);
+        }
+        let values = Bytes::from(values);
+        Ok(Response::new(tokio_stream::once(Ok(LayerResponse { values }))))
+    }
+}
