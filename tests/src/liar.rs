@@ -4,6 +4,7 @@
 use std::{
     io,
     net::SocketAddr,
+    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -31,7 +32,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_stream::StreamExt;
+use tokio_stream::{Stream, StreamExt};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -48,6 +49,10 @@ pub enum Manner {
     WrongLayer,
     /// It closes in the middle of each piece.
     ClosesMidway,
+    /// It takes requests and answers none.
+    Silent,
+    /// The same, and it begins to send its layer and never goes on.
+    SilentLayer,
     /// It answers with bytes that are no frame.
     Garbage,
     /// It announces a piece of 4 GiB.
@@ -159,6 +164,9 @@ async fn frames(mut stream: TlsStream<TcpStream>, served: &Served) -> io::Result
             Frame::Read(range) => {
                 let whole = served.answer(range);
                 served.lies.fetch_add(1, Ordering::SeqCst);
+                if matches!(served.manner, Manner::Silent | Manner::SilentLayer) {
+                    continue;
+                }
                 stream.write_all(&whole).await?;
                 if served.manner == Manner::ClosesMidway {
                     return stream.shutdown().await;
@@ -184,7 +192,7 @@ impl Served {
             Manner::Garbage => return crate::data::bytes(4711, 4096),
             Manner::Oversized => sent.length = u32::MAX,
             Manner::OtherPiece => sent.offset = if range.offset == 0 { 1 << 20 } else { 0 },
-            Manner::WrongLayer | Manner::WrongSize => {}
+            Manner::Silent | Manner::SilentLayer | Manner::WrongLayer | Manner::WrongSize => {}
         }
         let mut whole = Frame::Piece(sent).encode().to_vec();
         whole.extend_from_slice(&bytes);
@@ -196,7 +204,7 @@ struct Words(Arc<Served>);
 
 #[tonic::async_trait]
 impl PeerService for Words {
-    type LayerStream = tokio_stream::Once<Result<LayerResponse, Status>>;
+    type LayerStream = Pin<Box<dyn Stream<Item = Result<LayerResponse, Status>> + Send>>;
 
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloResponse>, Status> {
         let version = request.into_inner().versions.into_iter().max().unwrap_or(1);
@@ -223,7 +231,12 @@ impl PeerService for Words {
             values[0] ^= 1;
             self.0.lies.fetch_add(1, Ordering::SeqCst);
         }
+        if self.0.manner == Manner::SilentLayer {
+            self.0.lies.fetch_add(1, Ordering::SeqCst);
+            return Ok(Response::new(Box::pin(tokio_stream::pending())));
+        }
         let values = Bytes::from(values);
-        Ok(Response::new(tokio_stream::once(Ok(LayerResponse { values }))))
+        let only = tokio_stream::once(Ok(LayerResponse { values }));
+        Ok(Response::new(Box::pin(only)))
     }
 }

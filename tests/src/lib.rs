@@ -8,6 +8,7 @@ pub mod forge;
 pub mod liar;
 pub mod line;
 pub mod listener;
+pub mod meddler;
 pub mod peer;
 pub mod process;
 pub mod proxy;

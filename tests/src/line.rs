@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use p2p_daemon::peer::frames::codec::{Frame, HEADER_LEN, Range};
-use p2p_proto::PeerId;
+use p2p_proto::{PeerId, rest::publications::Publication};
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -13,8 +13,20 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use crate::{
+    Peer,
+    visitor::{Visitor, address_of, id_of},
+};
+
 /// A peer that says nothing and does not close for so long fails the test.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The first group of a content that has more than one.
+pub const FIRST: Range = Range {
+    request: 1,
+    offset: 0,
+    length: 256 * 1024,
+};
 
 /// An open connection.
 pub struct Line {
@@ -42,6 +54,16 @@ impl Line {
             runtime: runtime.clone(),
             stream,
         })
+    }
+
+    /// The visitor dials the peer as it should.
+    ///
+    /// # Panics
+    /// When it cannot.
+    #[must_use]
+    pub fn to(visitor: &Visitor, peer: &Peer) -> Self {
+        let tls = Arc::clone(&visitor.session().tls.data);
+        Self::dial(visitor.runtime(), tls, address_of(peer), id_of(peer)).expect("a handshake")
     }
 
     /// Shows a grant; the header that comes back, none when the peer closes instead.
@@ -106,4 +128,17 @@ impl Line {
         });
         self.until_closed()
     }
+}
+
+/// The visitor opens the publication at this peer and reads the first group.
+///
+/// # Panics
+/// When the peer does anything else than serve it.
+pub fn reads(visitor: &Visitor, peer: &Peer, publication: &Publication, grant: &str) -> Vec<u8> {
+    let mut line = Line::to(visitor, peer);
+    let size = publication.size;
+    assert_eq!(line.open(grant), Some(Frame::Opened { size }));
+    let (frame, bytes) = line.read(FIRST).expect("a piece");
+    assert_eq!(frame, Frame::Piece(FIRST));
+    bytes
 }

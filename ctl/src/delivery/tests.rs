@@ -1,3 +1,5 @@
+//! Placing a file: conflicts, names, links, and nothing left behind.
+
 use std::{
     fs,
     io::Write,

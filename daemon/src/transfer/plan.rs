@@ -119,15 +119,6 @@ impl Plan {
         pieces.written == pieces.states.len()
     }
 
-    /// The last piece is written: the size is true.
-    #[must_use]
-    pub fn size_is_proven(&self) -> bool {
-        self.pieces()
-            .states
-            .last()
-            .is_none_or(|last| *last == PieceState::Written)
-    }
-
     /// Verified bytes from the start without a gap.
     #[must_use]
     pub fn frontier(&self) -> u64 {
@@ -204,7 +195,6 @@ mod tests {
             .map(|p| (p.offset >> 20, p.length))
             .collect();
         assert_eq!(taken, [(3, 7), (0, MIB), (1, MIB), (2, MIB)]);
-        assert!(!plan.size_is_proven());
     }
 
     #[test]
@@ -227,13 +217,13 @@ mod tests {
         assert!(plan.written(&piece, |_| {}));
         assert!(!plan.written(&piece, |_| unreachable!()));
         plan.give_back(2, &piece);
-        assert!(plan.is_complete() && plan.size_is_proven());
+        assert!(plan.is_complete());
     }
 
     #[test]
     fn an_empty_content_is_complete() {
         let plan = Plan::new(0, MIB);
-        assert!(plan.is_complete() && plan.size_is_proven());
+        assert!(plan.is_complete());
         assert_eq!((plan.take(1), plan.frontier()), (None, 0));
     }
 

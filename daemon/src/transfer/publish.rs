@@ -115,7 +115,9 @@ impl Publisher {
     }
 }
 
-fn import_failed(name: &FileName, error: StoreError) -> Failure {
+/// What a failed import means to the person who wanted this name.
+#[must_use]
+pub fn import_failed(name: &FileName, error: StoreError) -> Failure {
     match error {
         StoreError::NoSpace { needed, usable, path } => {
             let (needed, usable) = (p2p_proto::ByteCount(needed), p2p_proto::ByteCount(usable));

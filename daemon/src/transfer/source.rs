@@ -1,9 +1,10 @@
 //! One holder in a swarm: asks for its layer, and for pieces as long as the plan has work. Every piece is verified by
 //! the store on its way in; one that fails ends the source.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
 
 use p2p_proto::v1::{HaveRequest, HelloRequest, LayerRequest};
+use tokio::time::timeout;
 
 use super::{
     plan::{Piece, SourceId},
@@ -24,6 +25,9 @@ use crate::{
 
 /// Requests on their way to one holder.
 const OUTSTANDING: usize = 2;
+
+/// A holder that lets one answer in words wait for so long is given up: no piece can come before the layer.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// Bytes of one chaining value.
 const VALUE_LEN: usize = 32;
@@ -47,7 +51,14 @@ pub enum SourceError {
 
 impl From<std::io::Error> for SourceError {
     fn from(error: std::io::Error) -> Self {
-        Self::Gone(error.to_string())
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+        match error.kind() {
+            // One thing for a person, whichever way the end of the connection showed.
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
+                Self::Gone("hung up".to_owned())
+            }
+            _ => Self::Gone(error.to_string()),
+        }
     }
 }
 
@@ -65,6 +76,7 @@ impl From<ReceiveError> for SourceError {
         match error {
             ReceiveError::Refused(Reason::Grant) => Self::Grant,
             ReceiveError::Nonsense | ReceiveError::Frame(_) => Self::Bad,
+            ReceiveError::Io(error) => error.into(),
             other => Self::Gone(other.to_string()),
         }
     }
@@ -79,24 +91,20 @@ pub async fn layer(
 ) -> Result<Layer, SourceError> {
     let (hash, size) = (swarm.publication().hash, swarm.publication().size);
     let mut peer = dial::words(session, target).await?;
-    let hello = peer
-        .hello(HelloRequest {
-            versions: VERSIONS.to_vec(),
-            features: Vec::new(),
-        })
-        .await?
-        .into_inner();
+    let hello = HelloRequest {
+        versions: VERSIONS.to_vec(),
+        features: Vec::new(),
+    };
+    let hello = answered(peer.hello(hello)).await?.into_inner();
     if (hello.max_piece_bytes as usize) < BUFFER_LEN {
         return Err(SourceError::Gone(
             "serves smaller pieces than this peer asks for".into(),
         ));
     }
-    let have = peer
-        .have(HaveRequest {
-            grant: grant.to_owned(),
-        })
-        .await?
-        .into_inner();
+    let have = HaveRequest {
+        grant: grant.to_owned(),
+    };
+    let have = answered(peer.have(have)).await?.into_inner();
     if have.size != size {
         return Err(SourceError::Bad);
     }
@@ -107,9 +115,9 @@ pub async fn layer(
     let request = LayerRequest {
         grant: grant.to_owned(),
     };
-    let mut stream = peer.layer(request).await?.into_inner();
+    let mut stream = answered(peer.layer(request)).await?.into_inner();
     let mut values = Vec::with_capacity(expected.min(1 << 16));
-    while let Some(message) = stream.message().await? {
+    while let Some(message) = answered(stream.message()).await? {
         let (whole, rest) = message.values.as_chunks::<VALUE_LEN>();
         if !rest.is_empty() || whole.len() > expected - values.len() {
             return Err(SourceError::Bad);
@@ -117,6 +125,13 @@ pub async fn layer(
         values.extend_from_slice(whole);
     }
     Layer::from_values(hash, size, values).map_err(|_| SourceError::Bad)
+}
+
+/// The answer, in bounded time.
+async fn answered<T>(answer: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, SourceError> {
+    let answer = timeout(SILENCE, answer).await;
+    let silent = |_| SourceError::Gone(format!("said nothing for {} s", SILENCE.as_secs()));
+    Ok(answer.map_err(silent)??)
 }
 
 /// Brings pieces until the plan has no more work, or the source fails. What it had asked for goes back.

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -48,6 +48,8 @@ pub struct Swarm {
     pub incoming: Incoming,
     transfer: Arc<Transfer>,
     shared: Arc<Shared>,
+    /// Who brought something since it was last noted.
+    brought: Mutex<HashSet<PeerId>>,
 }
 
 impl Swarm {
@@ -58,11 +60,16 @@ impl Swarm {
 
     /// A source wrote a verified piece.
     pub fn written(&self, piece: &Piece, target: &Target) {
+        self.brought().insert(target.peer_id);
         self.plan.written(piece, |frontier| {
             self.shared.received.add(piece.length.into());
             self.transfer
                 .received(&target.name, piece.length.into(), frontier);
         });
+    }
+
+    fn brought(&self) -> MutexGuard<'_, HashSet<PeerId>> {
+        self.brought.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until there may be work for an idle source.
@@ -109,6 +116,7 @@ pub(super) async fn fetch_all(
         incoming,
         transfer: Arc::clone(transfer),
         shared: Arc::clone(shared),
+        brought: Mutex::default(),
     });
     let mut roll = Roll::default();
     fetch_layer(&swarm, session, &mut located, &mut roll).await?;
@@ -228,13 +236,18 @@ pub async fn locate(session: &Session, publication: &Publication) -> Result<Loca
 }
 
 impl Roll {
-    /// Holders worth a try, best first.
+    /// Holders worth a try: those that failed least, then as the directory ordered them.
     fn candidates(&self, holders: &[Holder]) -> Vec<Target> {
-        let worth =
-            |id: &PeerId| !self.liars.contains(id) && self.failures.get(id).is_none_or(|n| *n < MAX_FAILURES);
-        holders
+        let failures = |id: &PeerId| self.failures.get(id).copied().unwrap_or(0);
+        let mut worth: Vec<&Holder> = holders
             .iter()
-            .filter(|holder| worth(&holder.peer_id))
+            .filter(|holder| {
+                !self.liars.contains(&holder.peer_id) && failures(&holder.peer_id) < MAX_FAILURES
+            })
+            .collect();
+        worth.sort_by_key(|holder| failures(&holder.peer_id));
+        worth
+            .into_iter()
             .map(|holder| Target {
                 peer_id: holder.peer_id,
                 name: holder.peer_name.clone(),
@@ -244,13 +257,12 @@ impl Roll {
     }
 
     /// Notes how a source ended; a failure that no other source can mend comes back.
-    fn note(
-        &mut self,
-        swarm: &Swarm,
-        target: &Target,
-        result: Result<(), SourceError>,
-    ) -> Option<Failure> {
+    fn note(&mut self, swarm: &Swarm, target: &Target, result: Result<(), SourceError>) -> Option<Failure> {
         self.active.remove(&target.peer_id);
+        if swarm.brought().remove(&target.peer_id) {
+            // It works: what failed before, such as a grant that had its time, is no reason to give it up.
+            self.failures.remove(&target.peer_id);
+        }
         let error = match result {
             Ok(()) => return None,
             Err(SourceError::Store(error)) => return Some(error.into()),

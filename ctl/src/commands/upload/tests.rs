@@ -1,3 +1,5 @@
+//! What an upload takes and refuses.
+
 use std::io;
 
 use p2p_proto::{

@@ -1,3 +1,5 @@
+//! The JSON that scripts rely on, field by field.
+
 use std::path::Path;
 
 use p2p_proto::v1;

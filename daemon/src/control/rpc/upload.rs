@@ -16,7 +16,7 @@ use tonic::Streaming;
 use super::{ControlRpc, EVENTS, Events};
 use crate::{
     control::{convert, slots::Purpose},
-    transfer::publish::Wish,
+    transfer::publish::{Wish, import_failed},
 };
 
 /// At most so often is progress told.
@@ -89,7 +89,10 @@ pub async fn stream(
         match next(&mut messages).await? {
             Some(Part::Data(bytes)) if bytes.len() <= MAX_DATA_CHUNK => {
                 received += bytes.len() as u64;
-                import.push(bytes).await?;
+                import
+                    .push(bytes)
+                    .await
+                    .map_err(|error| import_failed(&wish.name, error))?;
             }
             Some(Part::End(sent)) if sent == received => break,
             Some(_) => return Err(usage("the upload is not what the protocol says")),

@@ -1,0 +1,319 @@
+//! Peers and networks that do harm: who listens, spoils, lies, hangs up or dies. Whoever downloads gets the right bytes
+//! or a clear failure, and never a wrong byte.
+
+use std::{fs, path::Path, process::Child};
+
+use p2p_tests::{
+    Answer, Peer, World,
+    check::{sources, until_online},
+    data,
+    liar::{Liar, Manner},
+    proxy::{Proxy, Way},
+    visitor::Visitor,
+    wait,
+};
+use uuid::Uuid;
+
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+
+/// What a connection may bring out before its gate: handshake, words and a small layer, but no whole piece.
+const WORDS_ONLY: u64 = 64 * KIB;
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+/// A peer that others reach through the proxy, logged in.
+fn behind(world: &World, proxy: &Proxy, name: &str) -> Peer {
+    let peer = world.peer(name, &proxy.advertised());
+    proxy.leads_to(peer.port);
+    peer.login(&world.directory, &world.ana);
+    peer
+}
+
+/// Runs `p2pctl --json` and does not wait for it.
+fn begin(peer: &Peer, args: &[&str]) -> Child {
+    let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+    peer.command(&args).spawn().expect("p2pctl")
+}
+
+fn end(child: Child) -> Answer {
+    let output = child.wait_with_output().expect("p2pctl");
+    Answer {
+        code: output.status.code().unwrap_or(-1),
+        out: output.stdout,
+        err: String::from_utf8_lossy(&output.stderr).into_owned(),
+    }
+}
+
+/// The publication's id, as the directory knows it.
+fn id_of_publication(world: &World, name: &str) -> Uuid {
+    let visitor = Visitor::log_in(&world.directory, &world.ana, "asker", &[]);
+    visitor.locate(name).publication.id
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+#[test]
+fn who_listens_hears_nothing_of_the_file() {
+    const MARKER: &[u8] = b"nobody between the peers may read this";
+    let world = World::start(&["b"]);
+    let b = &world.peers[0];
+    let proxy = Proxy::start();
+    let a = behind(&world, &proxy, "a");
+    let source = world.path("plans-for-2027.txt");
+    let content = MARKER.repeat(50_000);
+    fs::write(&source, &content).unwrap();
+    a.upload(&source);
+    proxy.record();
+    let output = world.path("out.txt");
+    b.json(&["download", "plans-for-2027.txt", "-o", text(&output)]);
+    assert!(fs::read(&output).unwrap() == content);
+    let recorded = proxy.recorded();
+    assert!(recorded.len() > content.len(), "it did not go through the proxy");
+    assert!(!contains(&recorded, MARKER));
+    assert!(!contains(&recorded, b"plans-for-2027"));
+    let hash = blake3::hash(&content);
+    assert!(!contains(&recorded, hash.as_bytes()) && !contains(&recorded, hash.to_string().as_bytes()));
+    // What every grant begins with.
+    assert!(!contains(&recorded, b"eyJhbGciOiJFZERTQSIs"));
+    // The name that a dialler asks for is all that TLS shows, so the recording is one.
+    assert!(contains(&recorded, b".peer.p2p.internal"));
+}
+
+#[test]
+fn a_spoiled_byte_on_the_way_never_arrives() {
+    let world = World::start(&["b"]);
+    let b = &world.peers[0];
+    let proxy = Proxy::start();
+    let a = behind(&world, &proxy, "a");
+    let places = [
+        (Way::Out, 100),
+        (Way::Out, 1200),
+        (Way::Out, 5000),
+        (Way::Out, 300_000),
+        (Way::Out, 3 * MIB),
+        (Way::Out, 7 * MIB + 300),
+        (Way::In, 30),
+        (Way::In, 1500),
+        (Way::In, 3000),
+        (Way::In, 4000),
+    ];
+    for (seed, (way, after)) in (1..).zip(places) {
+        let name = format!("{seed}.bin");
+        let (source, hash) = world.file(&name, seed, 8 * MIB);
+        a.upload(&source);
+        proxy.spoil(way, after);
+        let output = world.path(&format!("{seed}.out"));
+        let mut args = vec!["download", &name, "-o", text(&output)];
+        args.extend((seed % 2 == 0).then_some("--no-keep"));
+        let done = b.json(&args);
+        assert!(
+            proxy.spoiled(),
+            "{way:?} {after}: not so many bytes went that way"
+        );
+        assert_eq!(done["hash"], hash, "{way:?} {after}");
+        assert_eq!(data::hash_of(&output), hash, "{way:?} {after}");
+        for stored in b.stored() {
+            let name = stored.file_name().unwrap().to_str().unwrap().to_owned();
+            assert_eq!(data::hash_of(&stored).as_str(), name.as_str(), "{way:?} {after}");
+        }
+    }
+}
+
+/// A good holder behind a gate, and a liar that holds the same; the gate opens when the liar has lied, and the good one's
+/// connections break once. Returns what the downloader logged.
+fn beside_a_good_holder(manner: Manner) -> String {
+    let world = World::start(&["b"]);
+    let b = &world.peers[0];
+    let proxy = Proxy::start();
+    let a = behind(&world, &proxy, "a");
+    let (source, hash) = world.file("scan.tar", 7, 16 * MIB + 5);
+    a.upload(&source);
+    let id = id_of_publication(&world, "scan.tar");
+    let content = fs::read(&source).expect("the file");
+    let liar = Liar::start(&world.directory, &world.ana, id, content, manner);
+    // Whoever lies about the layer is only asked for it when the other does not give it first.
+    let of_layer = matches!(manner, Manner::WrongLayer | Manner::SilentLayer);
+    proxy.gate(if of_layer { 0 } else { WORDS_ONLY });
+    let output = world.path("out.tar");
+    let download = begin(b, &["download", "scan.tar", "-o", text(&output)]);
+    wait::until("the liar to lie", wait::SOON, || {
+        let quiet = matches!(
+            manner,
+            Manner::ClosesMidway | Manner::Silent | Manner::SilentLayer
+        );
+        let known = quiet || b.process.log().contains("liar sent bytes");
+        (liar.lies() > 0 && known).then_some(())
+    });
+    // The good one is needed again after a break: whoever holds the lie against it too has nobody left.
+    proxy.gate(u64::MAX);
+    proxy.cut();
+    let answer = end(download);
+    assert_eq!(answer.code, 0, "{manner:?}: {answer:?}");
+    assert_eq!(data::hash_of(&output), hash, "{manner:?}");
+    let from = sources(&answer.json());
+    assert_eq!(
+        from.iter().find(|source| source.0 == "a").map(|source| source.1),
+        Some(16 * MIB + 5)
+    );
+    assert_eq!(b.stored().len(), 1, "{:?}", b.stored());
+    assert_eq!(data::hash_of(&b.stored()[0]), hash);
+    b.process.log()
+}
+
+fn names_the_liar(log: &str) {
+    let named = |line: &str| line.contains("liar sent bytes that are not the file's");
+    assert!(log.lines().any(named), "{log}");
+    let blamed = |line: &str| line.contains("a sent bytes that are not the file's");
+    assert!(!log.lines().any(blamed), "{log}");
+}
+
+#[test]
+fn corrupted_pieces_are_thrown_away_and_their_sender_named() {
+    names_the_liar(&beside_a_good_holder(Manner::Corrupts));
+}
+
+#[test]
+fn who_gave_a_true_layer_is_not_blamed_for_anothers_pieces() {
+    names_the_liar(&beside_a_good_holder(Manner::CorruptsWithoutLayer));
+}
+
+#[test]
+fn a_holder_that_hangs_up_midway_is_done_without() {
+    beside_a_good_holder(Manner::ClosesMidway);
+}
+
+#[test]
+fn a_holder_that_answers_nothing_holds_nobody_up() {
+    beside_a_good_holder(Manner::Silent);
+}
+
+#[test]
+fn a_layer_that_never_comes_is_asked_of_another() {
+    beside_a_good_holder(Manner::SilentLayer);
+}
+
+#[test]
+fn a_wrong_layer_is_thrown_away_and_its_sender_named() {
+    names_the_liar(&beside_a_good_holder(Manner::WrongLayer));
+}
+
+#[test]
+fn garbage_instead_of_frames_is_thrown_away() {
+    names_the_liar(&beside_a_good_holder(Manner::Garbage));
+}
+
+#[test]
+fn a_piece_of_four_gigabytes_is_not_received() {
+    names_the_liar(&beside_a_good_holder(Manner::Oversized));
+}
+
+#[test]
+fn another_piece_than_the_one_asked_for_is_thrown_away() {
+    names_the_liar(&beside_a_good_holder(Manner::OtherPiece));
+}
+
+#[test]
+fn another_size_than_the_published_one_is_not_believed() {
+    names_the_liar(&beside_a_good_holder(Manner::WrongSize));
+}
+
+#[test]
+fn from_a_liar_alone_nothing_is_stored_or_delivered() {
+    for manner in [
+        Manner::Corrupts,
+        Manner::WrongLayer,
+        Manner::Garbage,
+        Manner::WrongSize,
+    ] {
+        let mut world = World::start(&["a", "b"]);
+        let (source, _) = world.file("scan.tar", 7, 4 * MIB + 5);
+        world.peers[0].upload(&source);
+        let id = id_of_publication(&world, "scan.tar");
+        let content = fs::read(&source).unwrap();
+        let liar = Liar::start(&world.directory, &world.ana, id, content, manner);
+        assert_eq!(world.peers[0].process.stop(), Some(0));
+        let b = &world.peers[1];
+        until_online(b, "a", false);
+
+        let folder = world.path("out");
+        fs::create_dir(&folder).unwrap();
+        let output = folder.join("scan.tar");
+        for more in [&[][..], &["--no-keep"][..]] {
+            let args = [&["download", "scan.tar", "-o", text(&output)][..], more].concat();
+            assert_eq!(b.fails(10, &args)["kind"], "hash_mismatch", "{manner:?}");
+            assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{manner:?}");
+            wait::until("the store to be empty", wait::SOON, || {
+                b.stored().is_empty().then_some(())
+            });
+        }
+        assert_eq!(b.fails(10, &["fetch", "scan.tar"])["kind"], "hash_mismatch");
+        assert!(liar.lies() > 0);
+        names_the_liar(&b.process.log());
+        assert_eq!(b.json(&["list"])["files"].as_array().unwrap().len(), 0);
+    }
+}
+
+#[test]
+fn a_stream_from_a_liar_breaks_off_before_the_first_wrong_byte() {
+    let mut world = World::start(&["a", "b"]);
+    let (source, _) = world.file("scan.tar", 7, 4 * MIB + 5);
+    world.peers[0].upload(&source);
+    let id = id_of_publication(&world, "scan.tar");
+    let content = fs::read(&source).unwrap();
+    let _liar = Liar::start(
+        &world.directory,
+        &world.ana,
+        id,
+        content.clone(),
+        Manner::Corrupts,
+    );
+    assert_eq!(world.peers[0].process.stop(), Some(0));
+    let b = &world.peers[1];
+    until_online(b, "a", false);
+    let answer = b.ctl(&["download", "scan.tar", "-o", "-"]);
+    assert_eq!(answer.code, 10, "{}", answer.err);
+    assert!(content.starts_with(&answer.out));
+}
+
+#[test]
+fn a_holder_that_is_killed_in_the_middle_is_replaced_by_the_other() {
+    const SIZE: u64 = 200 * MIB;
+    const MIDDLE: u64 = 20 * MIB;
+    let world = World::start(&["c"]);
+    let c = &world.peers[0];
+    let (before_a, before_b) = (Proxy::start(), Proxy::start());
+    let (a, mut b) = (behind(&world, &before_a, "a"), behind(&world, &before_b, "b"));
+    let (source, hash) = world.file("big.bin", 9, SIZE);
+    a.upload(&source);
+    b.json(&["fetch", "big.bin"]);
+    fs::remove_file(&source).unwrap();
+
+    let so_far = before_a.passed();
+    before_a.gate(2 * MIDDLE);
+    before_b.gate(MIDDLE);
+    let output = world.path("out.bin");
+    let download = begin(c, &["download", "big.bin", "-o", text(&output)]);
+    wait::until("both holders to be in the middle", wait::SOON, || {
+        let both = before_a.passed() - so_far >= MIDDLE && before_b.passed() >= MIDDLE;
+        both.then_some(())
+    });
+    b.process.kill();
+    before_b.cut();
+    before_a.gate(u64::MAX);
+    let answer = end(download);
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(data::hash_of(&output), hash);
+    let from = sources(&answer.json());
+    let of = |name: &str| {
+        from.iter()
+            .find(|source| source.0 == name)
+            .map_or(0, |source| source.1)
+    };
+    assert_eq!(of("a") + of("b"), SIZE, "{from:?}");
+    assert!(of("b") > 0 && of("b") < 2 * MIDDLE, "{from:?}");
+}
