@@ -87,11 +87,13 @@ fn directory(status: &StatusResponse, now: Timestamp) -> String {
         return "none yet".to_owned();
     }
     let last = time::parse(&directory.last_ping_at).map(|last| time::age(last, now));
+    if status.session.is_none() {
+        return name;
+    }
     match (directory.reachable, last) {
         (true, Some(age)) => format!("{name}, answered {age} ago"),
         (true, None) => format!("{name}, answers"),
         (false, Some(age)) => format!("{name}, does not answer; last answer {age} ago"),
-        (false, None) if status.session.is_none() => name,
         (false, None) => format!("{name}, has not answered yet"),
     }
 }
