@@ -28,6 +28,9 @@ use super::slots::{Purpose, Slots, Token};
 /// What a client may take to pass its descriptor.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How often descriptors that nobody claimed are closed.
+const TIDY: Duration = Duration::from_secs(5);
+
 /// Connections at once.
 const CONNECTIONS: usize = 64;
 
@@ -43,6 +46,7 @@ const REFUSED: u8 = 1;
 /// When the socket fails.
 pub async fn serve(listener: UnixListener, slots: Arc<Slots>, lifecycle: Lifecycle) -> anyhow::Result<()> {
     let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut tidying = tokio::time::interval(TIDY);
     loop {
         let Ok(place) = Arc::clone(&room).acquire_owned().await else {
             return Ok(());
@@ -56,6 +60,10 @@ pub async fn serve(listener: UnixListener, slots: Arc<Slots>, lifecycle: Lifecyc
                     continue;
                 }
             },
+            _ = tidying.tick() => {
+                slots.close_unclaimed();
+                continue;
+            }
             () = lifecycle.soft().cancelled() => return Ok(()),
         };
         let slots = Arc::clone(&slots);

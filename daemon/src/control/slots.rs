@@ -93,6 +93,15 @@ impl Slots {
         }
     }
 
+    /// Closes what was not claimed in time.
+    pub fn close_unclaimed(&self) {
+        self.close_unclaimed_at(Instant::now());
+    }
+
+    fn close_unclaimed_at(&self, now: Instant) {
+        self.slots().retain(|_, slot| slot.ends > now);
+    }
+
     /// Takes the file out; the slot is gone.
     ///
     /// # Errors
@@ -146,6 +155,18 @@ mod tests {
         assert!(slots.claim(&token, 7, Purpose::Write).is_err());
         assert!(slots.claim(&token[..15], 7, Purpose::Read).is_err());
         assert!(slots.claim(&token, 7, Purpose::Read).is_ok());
+    }
+
+    #[test]
+    fn what_is_not_claimed_is_closed() {
+        let slots = Slots::default();
+        let now = Instant::now();
+        let token = slots.open_at(7, Purpose::Read, now).unwrap();
+        let (kept, passed) = rustix::pipe::pipe().unwrap();
+        assert!(slots.fill(&token, 7, passed));
+        slots.close_unclaimed_at(now + LIFETIME);
+        // The last writing end is gone: the pipe is at its end instead of empty.
+        assert_eq!(rustix::io::read(&kept, &mut [0; 1]), Ok(0));
     }
 
     #[test]

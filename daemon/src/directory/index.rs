@@ -14,6 +14,9 @@ use tokio::sync::{Mutex, Notify};
 
 use crate::{identity::session::Session, store::Store};
 
+/// More runs than the most holds of a peer need: a directory that never has enough is given up until the next ping.
+const MAX_RUNS: u32 = 4096;
+
 /// So often a full resend is begun before it is left to the next ping.
 const MAX_RESTARTS: u32 = 2;
 
@@ -76,7 +79,7 @@ impl Announcer {
         agreed: &mut Option<Agreed>,
     ) -> Result<(), Failure> {
         let mut restarts = 0;
-        loop {
+        for _ in 0..MAX_RUNS {
             let ours = self.store.index_state().await?;
             let same = theirs == Some(ours)
                 || agreed.is_some_and(|agreed| agreed.ours == ours && Some(agreed.theirs) == theirs);
@@ -123,6 +126,10 @@ impl Announcer {
                 *agreed = None;
             }
         }
+        Err(Failure::new(
+            FailureKind::Unreachable,
+            "the directory does not take the index",
+        ))
     }
 
     async fn delta(&self, ours: IndexState, after_seq: u64) -> Result<Option<IndexDelta>, Failure> {
