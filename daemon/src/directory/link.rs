@@ -13,6 +13,8 @@ use tokio::sync::watch;
 pub struct LinkState {
     /// The last ping was answered.
     pub reachable: bool,
+    /// The last ping failed; false too before the first one.
+    pub failing: bool,
     /// When a ping was last answered.
     pub last_ping_at: Option<Timestamp>,
     /// The directory's clock minus ours, in seconds.
@@ -47,6 +49,7 @@ impl Link {
         self.0.send_modify(|state| {
             back = !state.reachable;
             state.reachable = true;
+            state.failing = false;
             state.last_ping_at = Some(now);
             state.skew_s = directory_clock.as_second() - now.as_second();
             if let Some(deny) = deny {
@@ -63,7 +66,26 @@ impl Link {
         self.0.send_modify(|state| {
             lost = state.reachable;
             state.reachable = false;
+            state.failing = true;
         });
         lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_not_asked_yet_is_neither_reachable_nor_failing() {
+        let link = Link::default();
+        assert!(!link.state().reachable && !link.state().failing);
+        assert!(link.answered(Timestamp::now(), None));
+        assert!(link.state().reachable && !link.state().failing);
+        assert!(link.failed());
+        assert!(!link.failed());
+        assert!(!link.state().reachable && link.state().failing);
+        assert!(link.answered(Timestamp::now(), None));
+        assert!(!link.state().failing);
     }
 }

@@ -63,16 +63,16 @@ impl Authority for DirectoryGrants {
             peer: peer.peer,
             action,
             now: Timestamp::now().as_second(),
-            directory_away: !self.link.state().reachable,
+            directory_away: self.link.state().failing,
         };
         session.verifier.verify(token, &expected)
     }
 
     fn still_valid(&self, grant: &Grant) -> bool {
-        let end = if self.link.state().reachable {
-            grant.exp
-        } else {
+        let end = if self.link.state().failing {
             grant.offline_exp
+        } else {
+            grant.exp
         };
         Timestamp::now().as_second() <= end.saturating_add(LEEWAY_SECONDS)
     }
