@@ -204,6 +204,7 @@ impl Visitor {
                     active_transfers: 0,
                     deny_version: 0,
                     leaving: false,
+                    accept_copies: p2p_proto::rest::session::AcceptCopies::Own,
                 };
                 // A directory that does not answer un-lists it, and the test sees that.
                 let _ = session.client.ping(&ping).await;

@@ -120,6 +120,7 @@ impl Pinger {
             active_transfers: self.transfers.active(),
             deny_version: self.link.state().deny_version,
             leaving,
+            accept_copies: p2p_proto::rest::session::AcceptCopies::Own,
         };
         let answer = session.client.ping(&request).await?;
         if leaving {

@@ -8,7 +8,7 @@ use p2p_proto::ContentHash;
 
 use super::{
     Inner, blocking,
-    disk::{Disk, Kind, TempFile, write_at},
+    disk::{Disk, Kind, TempFile},
     error::{StoreError, is_full},
     layer::Layer,
     metadata,
@@ -68,6 +68,7 @@ pub(super) async fn commit(inner: Arc<Inner>, whole: Whole) -> Result<Imported, 
     };
     blocking(|| place().map_err(StoreError::io("name the content"))).await?;
     if !known {
+        inner.before_commit()?;
         metadata::register(&mut writer, done.hash, done.size).await?;
         reservation.settle(done.size);
     }
@@ -83,7 +84,8 @@ fn write_layer(disk: &Disk, layer: &Layer) -> Result<Option<TempFile>, StoreErro
     let file = disk
         .create_temporary()
         .map_err(StoreError::io("make a temporary file"))?;
-    write_at(file.file(), 0, layer.values().as_flattened()).map_err(StoreError::io("write the layer"))?;
+    file.write_at(0, layer.values().as_flattened())
+        .map_err(StoreError::io("write the layer"))?;
     file.sync().map_err(StoreError::io("make the layer durable"))?;
     Ok(Some(file))
 }

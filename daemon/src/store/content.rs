@@ -14,7 +14,7 @@ use p2p_proto::ContentHash;
 
 use super::{
     Store, blocking,
-    disk::{Disk, Kind, read_full},
+    disk::{Disk, Kind},
     error::StoreError,
     layer::Layer,
 };
@@ -136,7 +136,10 @@ fn open(disk: &Disk, hash: ContentHash, size: u64) -> Result<Content, StoreError
             return Err(StoreError::Damaged { hash });
         }
         values = vec![[0; 32]; count];
-        let read = read_full(&layer, 0, values.as_flattened_mut()).map_err(damaged)?;
+        let read = disk
+            .sys()
+            .read_full(&layer, 0, values.as_flattened_mut())
+            .map_err(damaged)?;
         if read != count * 32 {
             return Err(StoreError::Damaged { hash });
         }

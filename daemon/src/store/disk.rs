@@ -1,5 +1,5 @@
-//! Every system call by which the store changes its folder: making a temporary file, making it durable, giving it its
-//! name, removing it. One place, so that the order of a commit can be read here and so that faults can be put in here.
+//! The store's folder: making a temporary file, making it durable, giving it its name, removing it. One place, so that
+//! the order of a commit can be read here; the calls themselves are made by [`Sys`].
 //!
 //! The folder is `content/ab/<hash>`, `layer/ab/<hash>`, `tmp/`, and the file `lock`. All that bear a hash were fsynced before they got
 //! that name; what is in `tmp/` means nothing after a crash. Which of the named files count is for the database to say.
@@ -7,15 +7,18 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io,
-    os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use p2p_proto::ContentHash;
-use rustix::fs::{FallocateFlags, FlockOperation};
+use rustix::fs::FlockOperation;
 use uuid::Uuid;
 
-use super::layer::{ChainingValue, Layer};
+use super::{
+    layer::{ChainingValue, Layer},
+    sys::Sys,
+};
 
 /// The two kinds of named files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +44,7 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Disk {
     root: PathBuf,
+    sys: Sys,
     /// Locked; the kernel frees that however the process ends.
     lock: File,
 }
@@ -60,7 +64,7 @@ impl From<io::Error> for Refused {
 impl Disk {
     /// Makes the folder where it is missing, locks it, makes the folders inside. They are all made now and fsynced, so
     /// that a commit never has to wonder whether the folder that it renames into is itself durable.
-    pub(super) fn open(root: &Path) -> Result<Self, Refused> {
+    pub(super) fn open(root: &Path, sys: Sys) -> Result<Self, Refused> {
         let new = !root.try_exists()?;
         DirBuilder::new().recursive(true).mode(0o700).create(root)?;
         // A file of its own: not every file system locks folders.
@@ -77,25 +81,32 @@ impl Disk {
         }
         let disk = Self {
             root: root.to_owned(),
+            sys,
             lock,
         };
-        make_folder(&disk.temporary())?;
+        let sys = &disk.sys;
+        sys.make_folder(&disk.temporary())?;
         for kind in Kind::ALL {
             let top = root.join(kind.folder());
-            make_folder(&top)?;
+            sys.make_folder(&top)?;
             for shard in 0..=u8::MAX {
-                make_folder(&top.join(format!("{shard:02x}")))?;
+                sys.make_folder(&top.join(format!("{shard:02x}")))?;
             }
-            sync_folder(&top)?;
+            sys.sync_folder(&top)?;
         }
-        sync_folder(root)?;
+        sys.sync_folder(root)?;
         if let Some(parent) = root
             .parent()
             .filter(|parent| new && !parent.as_os_str().is_empty())
         {
-            sync_folder(parent)?;
+            sys.sync_folder(parent)?;
         }
         Ok(disk)
+    }
+
+    /// The calls that change files.
+    pub(super) const fn sys(&self) -> &Sys {
+        &self.sys
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -129,14 +140,9 @@ impl Disk {
     /// An empty file in `tmp/`, removed again unless it is placed.
     pub(super) fn create_temporary(&self) -> io::Result<TempFile> {
         let path = self.temporary().join(Uuid::new_v4().to_string());
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)?;
         Ok(TempFile {
-            file,
+            file: self.sys.create(&path)?,
+            sys: self.sys.clone(),
             path: Some(path),
         })
     }
@@ -146,9 +152,9 @@ impl Disk {
         let Some(path) = &temporary.path else {
             return Err(io::Error::other("placed already"));
         };
-        fs::rename(path, self.named(kind, hash))?;
+        self.sys.rename(path, &self.named(kind, hash))?;
         temporary.path = None;
-        sync_folder(&self.shard(kind, hash))
+        self.sys.sync_folder(&self.shard(kind, hash))
     }
 
     /// Whether the bytes of a content are there, as far as their number says.
@@ -162,7 +168,7 @@ impl Disk {
     /// by the next `Store::open`.
     pub(super) fn remove_content(&self, hash: ContentHash) -> io::Result<()> {
         for kind in Kind::ALL {
-            match fs::remove_file(self.named(kind, hash)) {
+            match self.sys.remove(&self.named(kind, hash)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
@@ -175,7 +181,7 @@ impl Disk {
     pub(super) fn sweep(&self, known: &dyn Fn(Kind, ContentHash) -> bool) -> io::Result<u64> {
         let mut removed = 0;
         for entry in fs::read_dir(self.temporary())? {
-            fs::remove_file(entry?.path())?;
+            self.sys.remove(&entry?.path())?;
             removed += 1;
         }
         for kind in Kind::ALL {
@@ -185,7 +191,7 @@ impl Disk {
                     let entry = entry?;
                     let hash = entry.file_name().to_str().and_then(|name| name.parse().ok());
                     if !hash.is_some_and(|hash| known(kind, hash)) {
-                        fs::remove_file(entry.path())?;
+                        self.sys.remove(&entry.path())?;
                         removed += 1;
                     }
                 }
@@ -195,21 +201,11 @@ impl Disk {
     }
 }
 
-fn make_folder(path: &Path) -> io::Result<()> {
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
 /// A file without a name that counts. Dropped, it is gone.
 #[derive(Debug)]
 pub(super) struct TempFile {
     file: File,
+    sys: Sys,
     /// None once it was placed.
     path: Option<PathBuf>,
 }
@@ -219,77 +215,30 @@ impl TempFile {
         &self.file
     }
 
+    /// Writes all bytes at `offset`.
+    pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.sys.write_at(&self.file, offset, bytes)
+    }
+
     /// Puts bytes and length on the disk. After an error nothing is known of what is there, and asking again proves
     /// nothing: the file must go.
     pub(super) fn sync(&self) -> io::Result<()> {
-        sync_file(&self.file)
+        self.sys.sync_file(&self.file)
     }
 }
 
 impl Drop for TempFile {
     fn drop(&mut self) {
         if let Some(path) = self.path.take()
-            && let Err(error) = fs::remove_file(&path)
+            && let Err(error) = self.sys.remove(&path)
         {
             tracing::warn!(%error, "a temporary file stays until the next start");
         }
     }
 }
 
-/// Puts bytes and length of a file on the disk.
-pub(super) fn sync_file(file: &File) -> io::Result<()> {
-    file.sync_all()
-}
-
-/// One `pwrite`, repeated where the kernel took less.
-pub(super) fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
-    file.write_all_at(bytes, offset)
-}
-
 /// Bytes an ordinary user may still write where this file is.
 pub(super) fn free_bytes(file: &File) -> io::Result<u64> {
     let stat = rustix::fs::fstatvfs(file)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Sets the length and takes the space for it. False where the file system cannot promise space: the file is sparse.
-pub(super) fn allocate(file: &File, size: u64) -> io::Result<bool> {
-    use rustix::io::Errno;
-    if size == 0 {
-        return Ok(true);
-    }
-    loop {
-        match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, size) {
-            Ok(()) => return Ok(true),
-            Err(Errno::INTR) => {}
-            Err(Errno::OPNOTSUPP | Errno::NOSYS) => return file.set_len(size).map(|()| false),
-            Err(other) => return Err(other.into()),
-        }
-    }
-}
-
-/// Makes `target` share the bytes of `source`. False where the file system or the pair of files cannot.
-pub(super) fn reflink(target: &File, source: &File) -> io::Result<bool> {
-    use rustix::io::Errno;
-    match rustix::fs::ioctl_ficlone(target, source) {
-        Ok(()) => Ok(true),
-        Err(Errno::OPNOTSUPP | Errno::XDEV | Errno::INVAL | Errno::NOTTY | Errno::NOSYS | Errno::PERM) => {
-            Ok(false)
-        }
-        Err(other) => Err(other.into()),
-    }
-}
-
-/// Fills as much of the buffer as the file has from `offset` on; less only at its end.
-pub(super) fn read_full(file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
-    let mut done = 0;
-    while done < buf.len() {
-        match file.read_at(&mut buf[done..], offset + done as u64) {
-            Ok(0) => break,
-            Ok(n) => done += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
 }

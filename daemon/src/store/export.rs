@@ -10,8 +10,9 @@ use super::{
     ProgressSink, Store, blocking,
     buffer::{BUFFER_LEN, Buffer},
     content::Content,
-    disk::{free_bytes, read_full, reflink, write_at},
+    disk::free_bytes,
     error::{StoreError, is_full},
+    sys::Sys,
 };
 
 impl Store {
@@ -30,12 +31,13 @@ impl Store {
         let content = self.content(hash).await?.ok_or(StoreError::NotStored { hash })?;
         let cancelled = CancellationToken::new();
         let _guard = cancelled.clone().drop_guard();
+        let sys = self.inner.disk.sys().clone();
         blocking(move || {
             let target = File::from(target);
             check_target(&target)?;
-            let written = write(&content, &target, &progress, &cancelled);
+            let written = write(&sys, &content, &target, &progress, &cancelled);
             if written.is_err()
-                && let Err(error) = target.set_len(0)
+                && let Err(error) = sys.set_len(&target, 0)
             {
                 tracing::warn!(%error, "cannot empty the output again");
             }
@@ -66,6 +68,7 @@ pub(super) fn check_target(target: &File) -> Result<(), StoreError> {
 }
 
 fn write(
+    sys: &Sys,
     content: &Content,
     target: &File,
     progress: &ProgressSink,
@@ -73,28 +76,34 @@ fn write(
 ) -> Result<u64, StoreError> {
     let damaged = StoreError::Damaged { hash: content.hash() };
     let size = content.size();
-    let shared = size > 0 && reflink(target, content.file()).map_err(StoreError::io("reflink the output"))?;
+    let shared = size > 0
+        && sys
+            .reflink(target, content.file())
+            .map_err(StoreError::io("reflink the output"))?;
     let mut buffer = Buffer::new();
     let mut done = 0;
     while done < size {
         let want = (size - done).min(BUFFER_LEN as u64) as usize;
         let bytes = &mut buffer.bytes_mut()[..want];
         // The target may be open for writing only, and a clone has the same blocks.
-        let read = read_full(content.file(), done, bytes).map_err(StoreError::io("read the content"))?;
+        let read = sys
+            .read_full(content.file(), done, bytes)
+            .map_err(StoreError::io("read the content"))?;
         if read < want || !content.layer().verify(done, bytes) {
             return Err(damaged);
         }
         if !shared {
-            write_at(target, done, bytes).map_err(|error| match is_full(&error) {
-                true => StoreError::OutputFull {
-                    needed: size,
-                    usable: free_bytes(target).unwrap_or(0),
-                },
-                false => StoreError::Io {
-                    doing: "write the output",
-                    source: error,
-                },
-            })?;
+            sys.write_at(target, done, bytes)
+                .map_err(|error| match is_full(&error) {
+                    true => StoreError::OutputFull {
+                        needed: size,
+                        usable: free_bytes(target).unwrap_or(0),
+                    },
+                    false => StoreError::Io {
+                        doing: "write the output",
+                        source: error,
+                    },
+                })?;
         }
         done += want as u64;
         progress(done);

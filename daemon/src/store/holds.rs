@@ -49,6 +49,7 @@ impl Store {
             let mut writer = store.inner.metadata.writer().await?;
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
             insert(&mut tx, &publication).await?;
+            store.inner.before_commit()?;
             tx.commit().await?;
             store.inner.claims.release(publication.hash);
             Ok(())
@@ -113,6 +114,7 @@ impl Store {
                 true => None,
                 false => metadata::forget(&mut tx, hash).await?,
             };
+            store.inner.before_commit()?;
             tx.commit().await?;
             store.removed(writer, hash, freed).await
         })
@@ -134,6 +136,7 @@ impl Store {
             }
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
             let freed = metadata::forget(&mut tx, hash).await?;
+            store.inner.before_commit()?;
             tx.commit().await?;
             store.removed(writer, hash, freed).await
         })

@@ -9,10 +9,11 @@ use super::{
     ProgressSink, Store, blocking,
     buffer::Buffer,
     commit::{Imported, Whole, commit},
-    disk::{Disk, TempFile, read_full, reflink, write_at},
+    disk::{Disk, TempFile},
     error::{StoreError, is_full},
     layer::LayerBuilder,
     space::{Reservation, Space},
+    sys::Sys,
 };
 
 impl Store {
@@ -44,12 +45,16 @@ fn take(
     let file = disk
         .create_temporary()
         .map_err(StoreError::io("make a temporary file"))?;
-    let shared =
-        before.size > 0 && reflink(file.file(), source).map_err(StoreError::io("reflink the file"))?;
+    let shared = before.size > 0
+        && disk
+            .sys()
+            .reflink(file.file(), source)
+            .map_err(StoreError::io("reflink the file"))?;
     if !shared {
         reservation.claim_disk(before.size)?;
     }
     let mut pass = Pass {
+        sys: disk.sys(),
         file,
         reservation,
         layer: LayerBuilder::new(),
@@ -78,6 +83,7 @@ fn take(
 }
 
 struct Pass<'a> {
+    sys: &'a Sys,
     file: TempFile,
     reservation: Reservation,
     layer: LayerBuilder,
@@ -89,7 +95,9 @@ impl Pass<'_> {
     fn hash_clone(&mut self, size: u64) -> Result<(), StoreError> {
         let mut buffer = Buffer::new();
         while self.layer.size() < size {
-            let read = read_full(self.file.file(), self.layer.size(), buffer.bytes_mut())
+            let read = self
+                .sys
+                .read_full(self.file.file(), self.layer.size(), buffer.bytes_mut())
                 .map_err(StoreError::io("read the clone"))?;
             if read == 0 {
                 return Err(StoreError::SourceChanged);
@@ -103,8 +111,10 @@ impl Pass<'_> {
         let mut buffer = Buffer::new();
         loop {
             let offset = self.layer.size();
-            let read =
-                read_full(source, offset, buffer.bytes_mut()).map_err(StoreError::io("read the file"))?;
+            let read = self
+                .sys
+                .read_full(source, offset, buffer.bytes_mut())
+                .map_err(StoreError::io("read the file"))?;
             if read == 0 {
                 break;
             }
@@ -113,7 +123,7 @@ impl Pass<'_> {
             if offset + read as u64 > size {
                 return Err(StoreError::SourceChanged);
             }
-            if let Err(error) = write_at(self.file.file(), offset, bytes) {
+            if let Err(error) = self.file.write_at(offset, bytes) {
                 return Err(match is_full(&error) {
                     true => self.reservation.full(),
                     false => StoreError::Io {

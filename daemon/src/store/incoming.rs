@@ -16,11 +16,12 @@ use super::{
     Store, blocking,
     claims::FetchGuard,
     commit::{Whole, commit},
-    disk::{TempFile, allocate, free_bytes, sync_file, write_at},
+    disk::{TempFile, free_bytes},
     error::{StoreError, is_full},
     groups::Groups,
     layer::Layer,
     space::Reservation,
+    sys::Sys,
 };
 
 /// A content that is being fetched. Clones are handles to one; with the last of them all is gone that was not committed.
@@ -76,7 +77,7 @@ impl Store {
                 .disk
                 .create_temporary()
                 .map_err(StoreError::io("make a temporary file"))?;
-            match allocate(file.file(), size) {
+            match store.inner.disk.sys().allocate(file.file(), size) {
                 Ok(true) => reservation.wrote(size),
                 Ok(false) => {}
                 Err(error) if is_full(&error) => return Err(reservation.full()),
@@ -110,7 +111,7 @@ impl Store {
         if size > usable {
             return Err(full);
         }
-        match allocate(&file, size) {
+        match self.inner.disk.sys().allocate(&file, size) {
             Ok(_) => {}
             Err(error) if is_full(&error) => return Err(full),
             Err(error) => {
@@ -153,6 +154,10 @@ impl Incoming {
             state,
             _fetching: fetching,
         }))
+    }
+
+    fn sys(&self) -> &Sys {
+        self.0.store.inner.disk.sys()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -209,7 +214,7 @@ impl Incoming {
                 return Ok(true);
             }
         }
-        let written = write_at(&self.0.file, offset, bytes);
+        let written = self.sys().write_at(&self.0.file, offset, bytes);
         let mut state = self.state();
         match written {
             Ok(()) => {
@@ -305,16 +310,18 @@ impl Incoming {
             _ => {
                 let this = self.clone();
                 blocking(move || {
-                    sync_file(&this.0.file).map_err(|error| match is_full(&error) {
-                        true => StoreError::OutputFull {
-                            needed: this.0.size,
-                            usable: 0,
-                        },
-                        false => StoreError::Io {
-                            doing: "make the output durable",
-                            source: error,
-                        },
-                    })
+                    this.sys()
+                        .sync_file(&this.0.file)
+                        .map_err(|error| match is_full(&error) {
+                            true => StoreError::OutputFull {
+                                needed: this.0.size,
+                                usable: 0,
+                            },
+                            false => StoreError::Io {
+                                doing: "make the output durable",
+                                source: error,
+                            },
+                        })
                 })
                 .await
             }

@@ -21,7 +21,10 @@ use sqlx::{
 use super::{error::StoreError, index_log};
 
 /// Each step of the database's form, in order; its number is its place, from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_store.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../../migrations/0001_store.sql"),
+    include_str!("../../migrations/0002_promises.sql"),
+];
 
 /// How long to wait for a connection: a commit of another takes some fsyncs, a restart of a large index some seconds.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -54,6 +54,7 @@ mod layer;
 mod metadata;
 mod space;
 mod stream;
+mod sys;
 
 use std::{collections::HashMap, path::PathBuf, sync::Arc};
 
@@ -76,6 +77,7 @@ use self::{
     disk::{Disk, Kind, Refused},
     metadata::Metadata,
     space::Space,
+    sys::Sys,
 };
 
 /// Told how many bytes are done, after each buffer; called on a blocking thread.
@@ -131,12 +133,17 @@ impl Store {
     /// # Errors
     /// [`StoreError::InUse`] while another daemon has the folder; [`StoreError::Newer`]; those of the disk.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
+        Self::open_on(config, Sys::default()).await
+    }
+
+    /// The same with these system calls.
+    async fn open_on(config: StoreConfig, sys: Sys) -> Result<Self, StoreError> {
         let StoreConfig {
             path,
             max_size,
             reserve_free,
         } = config;
-        let disk = blocking(move || match Disk::open(&path) {
+        let disk = blocking(move || match Disk::open(&path, sys) {
             Ok(disk) => Ok(Arc::new(disk)),
             Err(Refused::InUse) => Err(StoreError::InUse { path }),
             Err(Refused::Io(source)) => Err(StoreError::Io {
@@ -224,6 +231,14 @@ impl Store {
             .spawn(task)
             .await
             .unwrap_or(Err(StoreError::Stopped))
+    }
+}
+
+impl Inner {
+    /// A transaction commits next.
+    fn before_commit(&self) -> Result<(), StoreError> {
+        let announced = self.disk.sys().before_commit();
+        announced.map_err(StoreError::io("write the store's metadata"))
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     Store, blocking,
     buffer::{BUFFER_LEN, Buffer},
     commit::{Imported, Whole, commit},
-    disk::{TempFile, write_at},
+    disk::TempFile,
     error::{StoreError, is_full},
     layer::LayerBuilder,
     space::Reservation,
@@ -112,7 +112,7 @@ async fn flush(mut state: Box<State>) -> Result<Box<State>, StoreError> {
         let bytes = &state.buffer.bytes()[..state.filled];
         state.reservation.promise(bytes.len() as u64)?;
         state.reservation.claim_disk(bytes.len() as u64)?;
-        if let Err(error) = write_at(state.file.file(), state.layer.size(), bytes) {
+        if let Err(error) = state.file.write_at(state.layer.size(), bytes) {
             return Err(match is_full(&error) {
                 true => state.reservation.full(),
                 false => StoreError::Io {

@@ -302,6 +302,7 @@ impl Peer<'_> {
             active_transfers: 0,
             deny_version: 0,
             leaving: false,
+            accept_copies: p2p_proto::rest::session::AcceptCopies::Own,
         }
     }
 

@@ -3,8 +3,10 @@
 
 pub mod index;
 pub mod location;
+pub mod placement;
 pub mod problem;
 pub mod publications;
+pub mod reports;
 pub mod session;
 
 /// Every path of the API begins with this.

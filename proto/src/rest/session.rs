@@ -133,6 +133,20 @@ pub struct PingRequest {
     /// The peer stops now: its lease ends at once, its session stays.
     #[serde(default)]
     pub leaving: bool,
+    /// Whose copies may be placed here.
+    #[serde(default)]
+    pub accept_copies: AcceptCopies,
+}
+
+/// Who may place copies on a peer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AcceptCopies {
+    /// Peers of the same account.
+    #[default]
+    Own,
+    /// Every peer of the directory, for what is public.
+    Cluster,
 }
 
 /// Answer of `POST /ping`.
