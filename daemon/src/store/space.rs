@@ -9,7 +9,7 @@ use std::{
 use super::{disk::Disk, error::StoreError};
 
 /// The books. `usable` = the lesser of (free on the file system − kept free − promised but not yet written) and
-/// (quota − stored − promised).
+/// (quota − stored − partial − promised).
 pub(super) struct Space {
     disk: Arc<Disk>,
     max_size: Option<u64>,
@@ -21,6 +21,8 @@ pub(super) struct Space {
 struct Books {
     /// Bytes of registered contents.
     stored: u64,
+    /// Bytes that are kept for partial contents and cut imports on which nobody works.
+    partial: u64,
     /// Bytes promised to running imports and fetches, written or not.
     promised: u64,
     /// The part of those that the file system does not count as used yet.
@@ -28,9 +30,16 @@ struct Books {
 }
 
 impl Space {
-    pub(super) fn new(disk: Arc<Disk>, max_size: Option<u64>, reserve_free: u64, stored: u64) -> Self {
+    pub(super) fn new(
+        disk: Arc<Disk>,
+        max_size: Option<u64>,
+        reserve_free: u64,
+        stored: u64,
+        partial: u64,
+    ) -> Self {
         let books = Books {
             stored,
+            partial,
             ..Books::default()
         };
         Self {
@@ -51,7 +60,10 @@ impl Space {
     }
 
     fn quota_left(&self, books: &Books) -> u64 {
-        let taken = books.stored.saturating_add(books.promised);
+        let taken = books
+            .stored
+            .saturating_add(books.partial)
+            .saturating_add(books.promised);
         self.max_size.map_or(u64::MAX, |max| max.saturating_sub(taken))
     }
 
@@ -81,12 +93,27 @@ impl Space {
         let mut books = self.books();
         books.stored = books.stored.saturating_sub(size);
     }
+
+    /// A partial on which nobody worked was removed.
+    pub(super) fn partial_removed(&self, size: u64) {
+        let mut books = self.books();
+        books.partial = books.partial.saturating_sub(size);
+    }
+
+    /// A registered content became a partial of as many bytes.
+    pub(super) fn demoted(&self, size: u64) {
+        let mut books = self.books();
+        books.stored = books.stored.saturating_sub(size);
+        books.partial = books.partial.saturating_add(size);
+    }
 }
 
-/// Bytes promised to one import or fetch; given back when dropped.
+/// Bytes promised to one import or fetch; given back when dropped, but for those that stay as a partial.
 pub(super) struct Reservation {
     space: Arc<Space>,
     promised: u64,
+    /// The part of those that stays when this goes.
+    kept: u64,
     unwritten: u64,
 }
 
@@ -96,8 +123,28 @@ impl Reservation {
         Self {
             space,
             promised: 0,
+            kept: 0,
             unwritten: 0,
         }
+    }
+
+    /// Works on with a partial of so many bytes.
+    pub(super) fn adopt(space: Arc<Space>, size: u64) -> Self {
+        let mut books = space.books();
+        books.partial = books.partial.saturating_sub(size);
+        books.promised += size;
+        drop(books);
+        Self {
+            space,
+            promised: size,
+            kept: size,
+            unwritten: 0,
+        }
+    }
+
+    /// So many of the promised bytes stay when this goes.
+    pub(super) fn keep(&mut self, size: u64) {
+        self.kept = size.min(self.promised);
     }
 
     /// Promises `more` bytes of the quota.
@@ -149,7 +196,8 @@ impl Reservation {
     }
 
     /// The promised bytes are a registered content now.
-    pub(super) fn settle(self, size: u64) {
+    pub(super) fn settle(mut self, size: u64) {
+        self.kept = 0;
         self.space.books().stored += size;
     }
 
@@ -162,6 +210,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         let mut books = self.space.books();
         books.promised -= self.promised;
+        books.partial += self.kept;
         books.unwritten -= self.unwritten;
     }
 }

@@ -6,7 +6,7 @@ use tokio_util::bytes::Bytes;
 use super::{
     Store, blocking,
     buffer::{BUFFER_LEN, Buffer},
-    commit::{Imported, Whole, commit},
+    commit::{Imported, Origin, Whole, commit},
     disk::TempFile,
     error::{StoreError, is_full},
     layer::LayerBuilder,
@@ -100,7 +100,9 @@ impl StreamImport {
         let whole = Whole {
             file,
             layer: layer.finish(),
+            layer_file: None,
             reservation,
+            origin: Origin::New,
         };
         self.store.finish(commit(self.store.inner.clone(), whole)).await
     }
