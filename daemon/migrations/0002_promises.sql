@@ -18,6 +18,8 @@ CREATE TABLE imports (
     stamp TEXT NOT NULL UNIQUE,
     -- Bytes of the copy that are durable and hashed: whole groups.
     done INTEGER NOT NULL CHECK (done >= 0),
+    -- Set when all is hashed: the file may be under content/ already.
+    hash BLOB CHECK (length(hash) = 32),
     changed_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
@@ -50,3 +52,10 @@ CREATE TABLE locations (
     told_at TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX locations_by_age ON locations (told_at);
+
+-- Contents that the directory was, or is about to be, asked to publish: after a crash it is asked again under the same id.
+CREATE TABLE publishing (
+    publication BLOB NOT NULL PRIMARY KEY CHECK (length(publication) = 16),
+    hash BLOB NOT NULL CHECK (length(hash) = 32),
+    request TEXT NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -12,6 +12,7 @@ pub mod meddler;
 pub mod peer;
 pub mod process;
 pub mod proxy;
+pub mod torture;
 pub mod visitor;
 pub mod wait;
 
@@ -70,6 +71,15 @@ impl World {
         let peer = self.peer(peer, "");
         peer.login(&self.directory, &account);
         (peer, account)
+    }
+
+    /// A peer that others reach through the proxy, logged in as `ana`.
+    #[must_use]
+    pub fn behind(&self, proxy: &proxy::Proxy, name: &str) -> Peer {
+        let peer = self.peer(name, &proxy.advertised());
+        proxy.leads_to(peer.port);
+        peer.login(&self.directory, &self.ana);
+        peer
     }
 
     /// A path for a file of the test's.

@@ -100,14 +100,17 @@ impl Drop for Process {
     }
 }
 
-/// One of the programs, beside the folder of the running test.
+/// One of the programs, beside the running one or, for a test, beside its folder.
 ///
 /// # Panics
 /// When it was not built: `cargo build --workspace` first.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the running test");
-    let folder = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let running = std::env::current_exe().expect("the running program");
+    let mut folder = running.parent().expect("target/PROFILE/PROGRAM");
+    if folder.ends_with("deps") {
+        folder = folder.parent().expect("target/PROFILE/deps/TEST");
+    }
     let program = folder.join(name);
     assert!(
         program.exists(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use p2p_proto::{
-    PeerIdentity,
+    ContentHash, PeerIdentity,
     grant::{Action, BadGrant, Expected, Grant, LEEWAY_SECONDS},
 };
 
@@ -114,12 +114,26 @@ impl Access {
         if held.publication.hash != grant.hash {
             return Err(Refusal::NotHeld);
         }
-        let content = self.store.content(grant.hash).await?.ok_or(Refusal::NotHeld)?;
+        let content = match self.store.content(grant.hash).await {
+            Ok(content) => content.ok_or(Refusal::NotHeld)?,
+            Err(StoreError::Damaged { hash }) => {
+                self.doubt(hash);
+                return Err(Refusal::NotHeld);
+            }
+            Err(error) => return Err(error.into()),
+        };
         Ok(Admitted {
             content,
             grant,
             authority: Arc::clone(&self.authority),
         })
+    }
+}
+
+impl Access {
+    /// A content could not be read as it should: the store looks at it.
+    pub fn doubt(&self, hash: ContentHash) {
+        self.store.doubt(hash);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The other daemons. One port carries two protocols, chosen by ALPN over mutual TLS: gRPC for words ([`rpc`]) and
 //! `p2p-data/1` for the bytes of files ([`frames`]).
 //!
-//! [`server`] accepts, [`dial`] calls, [`guard`] ends a connection when its peer's right to it ends, and [`access`] is
+//! [`server`] accepts, [`dial`] calls and [`words`] asks, [`guard`] ends a connection when its peer's right to it ends, and [`access`] is
 //! where every grant is checked.
 
 pub mod access;
@@ -10,3 +10,4 @@ pub mod frames;
 pub mod guard;
 pub mod rpc;
 pub mod server;
+pub mod words;

@@ -13,7 +13,13 @@ use tokio_rustls::server::TlsStream;
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tokio_util::sync::CancellationToken;
 
-use super::{access::Access, frames::sender, guard, guard::Guarded, rpc::PeerRpc};
+use super::{
+    access::Access,
+    frames::sender,
+    guard,
+    guard::Guarded,
+    rpc::{Copies, PeerRpc},
+};
 use crate::{
     directory::link::Link,
     identity::{certificate, certificate::CertifiedPeer, session::Sessions},
@@ -37,6 +43,8 @@ pub struct PeerPort {
     pub link: Link,
     /// Checks grants.
     pub access: Access,
+    /// Takes copies.
+    pub copies: Copies,
     /// Counts what is sent.
     pub sent: Meter,
 }
@@ -47,7 +55,7 @@ impl PeerPort {
         let (to_grpc, connections) = mpsc::channel(BACKLOG);
         lifecycle.spawn(
             "peer gRPC",
-            serve_grpc(self.access.clone(), connections, lifecycle.soft().clone()),
+            serve_grpc(self.rpc(), connections, lifecycle.soft().clone()),
         );
         let tls = self.sessions.server_tls();
         let life = lifecycle.clone();
@@ -65,6 +73,10 @@ impl PeerPort {
             handler,
         );
         lifecycle.spawn("peer port", serving);
+    }
+
+    fn rpc(&self) -> PeerRpc {
+        PeerRpc::new(self.access.clone(), self.copies.clone())
     }
 
     async fn connection(
@@ -116,11 +128,11 @@ impl PeerPort {
 }
 
 async fn serve_grpc(
-    access: Access,
+    rpc: PeerRpc,
     connections: mpsc::Receiver<PeerStream>,
     soft: CancellationToken,
 ) -> anyhow::Result<()> {
-    let service = PeerServiceServer::new(PeerRpc::new(access))
+    let service = PeerServiceServer::new(rpc)
         .max_decoding_message_size(MAX_GRPC_MESSAGE)
         .max_encoding_message_size(MAX_GRPC_MESSAGE);
     let incoming = ReceiverStream::new(connections).map(Ok::<_, std::io::Error>);

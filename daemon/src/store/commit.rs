@@ -54,6 +54,9 @@ pub(super) async fn commit(inner: Arc<Inner>, whole: Whole) -> Result<Imported, 
         size: whole.layer.size(),
     };
     let mut whole = make_durable(&inner, whole).await?;
+    if let Origin::CutImport(name) = &whole.origin {
+        cut_imports::will_be(&inner, name, done.hash).await?;
+    }
     let mut writer = inner.metadata.writer().await?;
     let known = metadata::size_of(&mut writer, done.hash).await?.is_some();
     // What an earlier fetch left is of no use any more, unless a fetch is at it.

@@ -4,6 +4,7 @@
 
 use std::{fs::File, sync::Arc};
 
+use p2p_proto::ContentHash;
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{
@@ -12,7 +13,7 @@ use super::{
     disk::TempFile,
     error::StoreError,
     layer::{ChainingValue, GROUP},
-    metadata::{signed, unsigned},
+    metadata::{self, signed, unsigned},
     partial_files::layer_name,
     partials::now,
 };
@@ -175,6 +176,20 @@ async fn record(inner: &Inner, cut: &Cut, count: usize) -> Result<(), StoreError
     Ok(())
 }
 
+/// All is hashed, and its file is about to go to `content/`: a crash before the content's row must find it there.
+pub(super) async fn will_be(inner: &Inner, name: &str, hash: ContentHash) -> Result<(), StoreError> {
+    let mut writer = inner.metadata.writer().await?;
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    sqlx::query("UPDATE imports SET hash = ?2 WHERE file = ?1")
+        .bind(name)
+        .bind(&hash.as_bytes()[..])
+        .execute(&mut *tx)
+        .await?;
+    inner.before_commit()?;
+    tx.commit().await?;
+    Ok(())
+}
+
 /// Forgets the row; how far it was, if it was there.
 pub(super) async fn delete(db: &mut SqliteConnection, name: &str) -> Result<Option<u64>, StoreError> {
     let row = sqlx::query("DELETE FROM imports WHERE file = ? RETURNING done")
@@ -203,12 +218,28 @@ pub(super) async fn forget(inner: &Arc<Inner>, name: &str, idle: bool) -> Result
     .await
 }
 
-/// Every row: its name and how far it is.
-pub(super) async fn all(db: &mut SqliteConnection) -> Result<Vec<(String, u64)>, StoreError> {
-    let rows = sqlx::query("SELECT file, done FROM imports")
+/// A row.
+pub(super) struct CutImport {
+    pub(super) name: String,
+    /// Bytes that are durable and hashed.
+    pub(super) done: u64,
+    /// Where the file may be instead.
+    pub(super) hash: Option<ContentHash>,
+}
+
+/// Every row.
+pub(super) async fn all(db: &mut SqliteConnection) -> Result<Vec<CutImport>, StoreError> {
+    let rows = sqlx::query("SELECT file, done, hash FROM imports")
         .fetch_all(db)
         .await?;
     rows.iter()
-        .map(|row| Ok((row.try_get(0)?, unsigned(row, 1)?)))
+        .map(|row| {
+            let hash = row.try_get::<Option<&[u8]>, _>(2)?;
+            Ok(CutImport {
+                name: row.try_get(0)?,
+                done: unsigned(row, 1)?,
+                hash: hash.map(|_| metadata::hash(row, 2)).transpose()?,
+            })
+        })
         .collect()
 }

@@ -83,7 +83,7 @@ impl Store {
             let _once = once;
             let verified = store.verify(hash, None, Arc::new(|_| {}));
             match stopping.run_until_cancelled(verified).await {
-                Some(Err(StoreError::NotStored { .. })) | Some(Ok(_)) | None => {}
+                Some(Err(StoreError::NotStored { .. }) | Ok(_)) | None => {}
                 Some(Err(error)) => {
                     tracing::warn!(%error, CONTENT_HASH = %hash, "a doubtful content could not be verified");
                 }

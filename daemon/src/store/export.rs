@@ -46,9 +46,8 @@ impl Store {
             written
         })
         .await;
-        match written {
-            Err(StoreError::Damaged { .. } | StoreError::Io { doing: READ, .. }) => self.doubt(hash),
-            _ => {}
+        if let Err(StoreError::Damaged { .. } | StoreError::Io { doing: READ, .. }) = written {
+            self.doubt(hash);
         }
         written
     }

@@ -34,7 +34,7 @@ impl Groups {
             *word = u64::from_le_bytes(whole);
         }
         // No bit past the last group.
-        if count % 64 != 0 && groups.bits.last().is_some_and(|&last| last >> (count % 64) != 0) {
+        if !count.is_multiple_of(64) && groups.bits.last().is_some_and(|&last| last >> (count % 64) != 0) {
             return None;
         }
         let there: u64 = groups.bits.iter().map(|word| u64::from(word.count_ones())).sum();
@@ -149,7 +149,7 @@ mod tests {
             assert_eq!(again.to_bytes(), bytes);
             assert!(Groups::from_bytes(size, &[&bytes[..], &[0]].concat()).is_none());
             assert!(Groups::from_bytes(size, &bytes[1..]).is_none());
-            if count % 8 != 0 {
+            if !count.is_multiple_of(8) {
                 let mut beyond = bytes.clone();
                 *beyond.last_mut().unwrap() |= 0x80;
                 assert!(Groups::from_bytes(size, &beyond).is_none(), "{size}");

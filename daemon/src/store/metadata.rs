@@ -148,9 +148,11 @@ async fn migrate(writer: &SqlitePool, path: PathBuf) -> Result<(), StoreError> {
 
 /// Forgets the contents that nobody holds; their files are then for the sweep.
 pub(super) async fn forget_all_unheld(db: &mut SqliteConnection) -> Result<u64, StoreError> {
-    let done = sqlx::query("DELETE FROM contents WHERE hash NOT IN (SELECT hash FROM holds)")
-        .execute(db)
-        .await?;
+    let done = sqlx::query(
+        "DELETE FROM contents WHERE hash NOT IN (SELECT hash FROM holds UNION SELECT hash FROM publishing)",
+    )
+    .execute(db)
+    .await?;
     Ok(done.rows_affected())
 }
 
@@ -180,7 +182,8 @@ pub(super) async fn register(
 /// Forgets a content, whole or damaged, if nobody holds it; its size if it was there.
 pub(super) async fn forget(db: &mut SqliteConnection, hash: ContentHash) -> Result<Option<u64>, StoreError> {
     let row = sqlx::query(
-        "DELETE FROM contents WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM holds WHERE hash = ?1) RETURNING size",
+        "DELETE FROM contents WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM holds WHERE hash = ?1)
+         AND NOT EXISTS (SELECT 1 FROM publishing WHERE hash = ?1) RETURNING size",
     )
     .bind(&hash.as_bytes()[..])
     .fetch_optional(db)

@@ -9,7 +9,7 @@
 //! without a row are waste, a row without files is damage.
 //!
 //! `layer` is the mathematics: which bytes belong to a hash. Three ways lead in. `import` takes a file and
-//! `stream` takes bytes that come one after the other; both hash what they write. `incoming` takes pieces from other
+//! `stream` takes bytes that come one after the other; both hash what they write. `incoming` (see `begin`) takes pieces from other
 //! peers in any order, and writes none that the layer does not prove; `groups` is its memory of which are there. All
 //! three end in `commit`. Two ways lead out: `content` is an open content to read from, `export` fills a user's
 //! file. Callers see descriptors and readers, never a path.
@@ -51,6 +51,7 @@
 //! A commit, a checkpoint, a hold or a drop that has begun runs to its end, also when its caller goes away;
 //! [`Store::close`] waits for them.
 
+mod begin;
 mod buffer;
 mod checkpoint;
 mod claims;
@@ -68,15 +69,18 @@ mod import;
 mod incoming;
 mod index_log;
 mod layer;
+mod locations;
 mod metadata;
 mod partial_files;
 mod partials;
+mod publishing;
 mod recover;
 mod scrub;
 mod space;
 mod stamp;
 mod stream;
 mod sys;
+mod transfers;
 mod verify;
 
 use std::{path::PathBuf, sync::Arc};
@@ -100,6 +104,7 @@ pub use self::{
     index_log::LoggedChange,
     layer::{BadLayer, ChainingValue, GROUP, Layer, LayerBuilder},
     stream::StreamImport,
+    transfers::TransferRow,
     verify::{Pace, Verdict},
 };
 use self::{

@@ -132,6 +132,22 @@ impl Disk {
         }
         Ok(())
     }
+
+    /// The same for the copy of an import, when a content of this hash is not known as a good one.
+    pub(super) fn bring_back_import(&self, name: &str, hash: ContentHash) -> io::Result<()> {
+        let place = self.partials().join(name);
+        if self.partial_len(name)?.is_some() {
+            return Ok(());
+        }
+        match self.sys().rename(&self.named(Kind::Content, hash), &place) {
+            Ok(()) => {
+                self.sync_partials()?;
+                self.sys().sync_folder(&self.shard(Kind::Content, hash))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 /// Bytes of the layer of a content of `size` bytes.

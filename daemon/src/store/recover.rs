@@ -35,7 +35,7 @@ pub(super) struct Recovered {
 pub(super) async fn recover(disk: &Arc<Disk>, metadata: &Metadata) -> Result<Recovered, StoreError> {
     let unheld = forget(disk, metadata).await?;
     let contents: HashMap<_, _> = metadata.contents().await?.into_iter().collect();
-    let (partial, known) = check(disk, metadata).await?;
+    let (partial, known) = check(disk, metadata, &contents).await?;
     let stored = contents.values().sum();
     let sweeper = disk.clone();
     let swept = blocking(move || {
@@ -77,10 +77,17 @@ async fn forget(disk: &Disk, metadata: &Metadata) -> Result<u64, StoreError> {
 
 /// Takes back what a commit or a quarantine left on its way, and forgets the rows whose files are not what they say.
 /// Returns the bytes kept for the others, and the names of their files.
-async fn check(disk: &Arc<Disk>, metadata: &Metadata) -> Result<(u64, HashSet<String>), StoreError> {
+async fn check(
+    disk: &Arc<Disk>,
+    metadata: &Metadata,
+    contents: &HashMap<ContentHash, u64>,
+) -> Result<(u64, HashSet<String>), StoreError> {
     let mut writer = metadata.writer().await?;
     let fetches = partials::all(&mut writer).await?;
-    let imports = cut_imports::all(&mut writer).await?;
+    let mut imports = cut_imports::all(&mut writer).await?;
+    for import in &mut imports {
+        import.hash = import.hash.filter(|hash| !contents.contains_key(hash));
+    }
     let looking = disk.clone();
     let (true_fetches, lost_fetches, true_imports, lost_imports) = blocking(move || {
         look(&looking, fetches, imports).map_err(StoreError::io("look at what an earlier run left"))
@@ -117,7 +124,7 @@ type Looked = (
 fn look(
     disk: &Disk,
     fetches: Vec<partials::Partial>,
-    imports: Vec<(String, u64)>,
+    imports: Vec<cut_imports::CutImport>,
 ) -> std::io::Result<Looked> {
     let mut looked = Looked::default();
     for partials::Partial { hash, size, .. } in fetches {
@@ -128,7 +135,10 @@ fn look(
             looked.1.push(hash);
         }
     }
-    for (name, done) in imports {
+    for cut_imports::CutImport { name, done, hash } in imports {
+        if let Some(hash) = hash {
+            disk.bring_back_import(&name, hash)?;
+        }
         let copy = disk.partial_len(&name)?.unwrap_or(0);
         let values = disk.partial_len(&layer_name(&name))?.unwrap_or(0);
         if copy >= done && values >= done / GROUP * 32 {

@@ -44,7 +44,7 @@ where
             }
             Frame::Read(range) => {
                 let bytes = match checked(open.as_ref(), &range) {
-                    Ok(admitted) => piece(admitted, &range, &mut buffer),
+                    Ok(admitted) => piece(access, admitted, &range, &mut buffer),
                     Err(reason) => Err(reason),
                 };
                 match bytes {
@@ -130,12 +130,18 @@ fn checked<'a>(open: Option<&'a Admitted>, range: &Range) -> Result<&'a Admitted
     }
 }
 
-fn piece<'a>(admitted: &Admitted, range: &Range, buffer: &'a mut Buffer) -> Result<&'a [u8], Reason> {
+fn piece<'a>(
+    access: &Access,
+    admitted: &Admitted,
+    range: &Range,
+    buffer: &'a mut Buffer,
+) -> Result<&'a [u8], Reason> {
     let bytes = &mut buffer.bytes_mut()[..range.length as usize];
     match tokio::task::block_in_place(|| admitted.content.read_at(range.offset, bytes)) {
         Ok(()) => Ok(bytes),
         Err(error) => {
             tracing::error!(CONTENT_HASH = %admitted.content.hash(), "a stored content cannot be read: {error}");
+            access.doubt(admitted.content.hash());
             Err(Reason::Failed)
         }
     }

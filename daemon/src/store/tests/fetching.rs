@@ -2,12 +2,6 @@
 
 use super::*;
 
-fn layer_of(bytes: &[u8]) -> Layer {
-    let mut builder = LayerBuilder::new();
-    builder.push(bytes);
-    builder.finish()
-}
-
 #[tokio::test]
 async fn pieces_in_any_order_become_the_content() {
     let home = Home::new();
