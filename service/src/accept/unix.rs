@@ -3,22 +3,25 @@
 use std::{
     fs, io,
     os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
+        fs::{FileTypeExt, OpenOptionsExt, PermissionsExt},
         net::UnixStream,
     },
     path::Path,
 };
 
 use nix::unistd::Group;
+use rustix::fs::FlockOperation;
 use tokio::net::UnixListener;
 
 /// Binds the socket with this mode, owned by this group where that can be done. Nobody can connect before the rights are
-/// set: the socket gets its name last.
+/// set: the socket gets its name last. Two programs that begin at once cannot both find the same stale socket: whoever is
+/// second finds the first one's. An empty `.lock` beside the socket stays for that.
 ///
 /// # Errors
 /// `AddrInUse` when a program listens there; those of the file system.
 pub fn bind_unix(path: &Path, mode: u32, group: Option<&str>) -> io::Result<UnixListener> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let _alone = lock(path).map_err(named)?;
     remove_stale(path).map_err(named)?;
     let hidden = path.with_extension("new");
     let _ = fs::remove_file(&hidden);
@@ -29,6 +32,15 @@ pub fn bind_unix(path: &Path, mode: u32, group: Option<&str>) -> io::Result<Unix
     }
     fs::rename(&hidden, path).map_err(named)?;
     Ok(listener)
+}
+
+/// Held while one program looks and binds. Only this user may open it, so that nobody else can keep it.
+fn lock(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(path.with_extension("lock"))?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
 }
 
 fn remove_stale(path: &Path) -> io::Result<()> {
@@ -90,7 +102,38 @@ mod tests {
         drop(live);
         bind_unix(&path, 0o660, None).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let mut left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["x.lock", "x.sock"]);
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn of_many_that_begin_at_once_one_is_bound() {
+        for stale in [false, true] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.sock");
+            if stale {
+                drop(bind_unix(&path, 0o600, None).unwrap());
+            }
+            let beginning: Vec<_> = (0..8)
+                .map(|_| {
+                    let path = path.clone();
+                    tokio::task::spawn_blocking(move || bind_unix(&path, 0o600, None))
+                })
+                .collect();
+            let mut bound = Vec::new();
+            for one in beginning {
+                match one.await.unwrap() {
+                    Ok(listener) => bound.push(listener),
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}"),
+                }
+            }
+            assert_eq!(bound.len(), 1, "stale: {stale}");
+            UnixStream::connect(&path).unwrap();
+        }
     }
 
     #[tokio::test]
