@@ -20,7 +20,6 @@ pub mod config;
 pub mod control;
 pub mod directory;
 mod failure;
-mod grpc;
 pub mod identity;
 pub mod meter;
 pub mod peer;

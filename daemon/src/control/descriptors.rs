@@ -232,6 +232,27 @@ mod tests {
         assert!(slots.claim(&token, uid(), Purpose::Read).is_ok());
     }
 
+    #[test]
+    fn a_passed_file_counts_against_its_user_until_it_is_closed_or_claimed() {
+        let (slots, gate) = (Slots::default(), Gate::new(1, 2));
+        let pass = |token: &Token| {
+            let received = Received {
+                token: *token,
+                bytes: token.len(),
+                files: vec![opened(OpenOptions::new().read(true))],
+                cut: false,
+            };
+            judge(received, 7, gate.enter(7).expect("a place"), &slots)
+        };
+        assert!(pass(&Token::default()).is_err());
+        let token = slots.open(7, Purpose::Read).unwrap();
+        pass(&token).unwrap();
+        assert!(gate.enter(7).is_none() && gate.enter(8).is_some());
+        let file = slots.claim(&token, 7, Purpose::Read).unwrap();
+        assert!(gate.enter(7).is_some());
+        drop(file);
+    }
+
     #[tokio::test]
     async fn everything_else_is_refused() {
         let slots = Arc::new(Slots::default());

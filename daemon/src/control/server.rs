@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use super::rpc::ControlRpc;
-use crate::grpc::{self, Limits};
+use crate::peer::grpc::{self, Limits};
 
 /// Connections: each p2pctl has one. Whoever runs many at once in a script stays below his share, and nobody can keep the
 /// others out.

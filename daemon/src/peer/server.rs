@@ -19,10 +19,16 @@ use tokio::net::TcpListener;
 use tokio_rustls::server::TlsStream;
 use tonic::service::Routes;
 
-use super::{access::Access, frames::sender, guard, guard::Guarded, rpc::PeerRpc};
+use super::{
+    access::Access,
+    frames::sender,
+    grpc::{self, Limits},
+    guard,
+    guard::Guarded,
+    rpc::PeerRpc,
+};
 use crate::{
     directory::link::Link,
-    grpc::{self, Limits},
     identity::{certificate, certificate::CertifiedPeer, session::Sessions},
     meter::Meter,
 };
