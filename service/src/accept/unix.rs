@@ -110,28 +110,31 @@ mod tests {
         assert_eq!(left, ["x.lock", "x.sock"]);
     }
 
-    #[tokio::test(flavor = "multi_thread")]
+    #[tokio::test]
     async fn of_many_that_begin_at_once_one_is_bound() {
-        for stale in [false, true] {
+        const MANY: usize = 8;
+        let runtime = tokio::runtime::Handle::current();
+        // Each round is another order of steps; stale and missing sockets take turns.
+        for round in 0..100 {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("x.sock");
-            if stale {
+            if round % 2 == 0 {
                 drop(bind_unix(&path, 0o600, None).unwrap());
             }
-            let beginning: Vec<_> = (0..8)
-                .map(|_| {
-                    let path = path.clone();
-                    tokio::task::spawn_blocking(move || bind_unix(&path, 0o600, None))
-                })
-                .collect();
-            let mut bound = Vec::new();
-            for one in beginning {
-                match one.await.unwrap() {
-                    Ok(listener) => bound.push(listener),
-                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}"),
-                }
+            let together = std::sync::Barrier::new(MANY);
+            let begin = || {
+                let _inside = runtime.enter();
+                together.wait();
+                bind_unix(&path, 0o600, None)
+            };
+            let begun: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..MANY).map(|_| scope.spawn(begin)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            for error in begun.iter().filter_map(|one| one.as_ref().err()) {
+                assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "round {round}: {error}");
             }
-            assert_eq!(bound.len(), 1, "stale: {stale}");
+            assert_eq!(begun.iter().flatten().count(), 1, "round {round}");
             UnixStream::connect(&path).unwrap();
         }
     }
