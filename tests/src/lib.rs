@@ -5,6 +5,7 @@ pub mod check;
 pub mod data;
 pub mod directory;
 pub mod forge;
+pub mod http2;
 pub mod liar;
 pub mod line;
 pub mod listener;
@@ -18,6 +19,7 @@ pub mod wait;
 
 pub use directory::{Account, Directory};
 pub use peer::{Answer, Peer};
+pub use process::Process;
 
 /// A directory with one account, and peers that are logged in to it.
 pub struct World {
