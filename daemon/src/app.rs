@@ -1,11 +1,11 @@
 //! `Config → build → App → spawn`: sockets are bound in [`App::build`] and served after [`App::spawn`].
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{fs::File, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context;
 use jiff::Timestamp;
 use p2p_proto::ByteCount;
-use p2p_service::{accept, lifecycle::Lifecycle, notify, paths};
+use p2p_service::{accept, accept::SocketName, lifecycle::Lifecycle, notify, paths};
 use tokio::net::{TcpListener, UnixListener};
 
 use crate::{
@@ -29,13 +29,21 @@ use crate::{
 
 /// A daemon whose sockets are bound.
 pub struct App {
-    control: UnixListener,
-    descriptors: UnixListener,
+    control: (UnixListener, SocketName),
+    descriptors: (UnixListener, SocketName),
     peers: Vec<TcpListener>,
     rpc: ControlRpc,
     port: PeerPort,
     pinger: Pinger,
     lifecycle: Lifecycle,
+    state_lock: File,
+}
+
+/// A daemon that runs.
+pub struct Running {
+    store: Store,
+    // Held as long as the state folder is in use. The store has a lock of its own: it may be elsewhere.
+    _state_lock: File,
 }
 
 impl App {
@@ -50,6 +58,7 @@ impl App {
         let runtime_mode = if system() { 0o755 } else { 0o700 };
         paths::create_private_dir(runtime_dir, runtime_mode)
             .with_context(|| runtime_dir.display().to_string())?;
+        let state_lock = paths::lock_dir(state_dir, "p2pd")?;
         let store = Store::open(StoreConfig {
             path: config.store_path(),
             max_size: config.store.max_size.0.map(|bytes| bytes.0),
@@ -63,8 +72,11 @@ impl App {
             system().then_some(config.control.group.as_str()),
         );
         let descriptor_socket = config.descriptor_socket();
-        let control = accept::bind_unix(&config.control_socket(), mode, group)?;
-        let descriptors = accept::bind_unix(&descriptor_socket, mode, group)?;
+        let bind = |path: &Path| {
+            Ok::<_, std::io::Error>((accept::bind_unix(path, mode, group)?, SocketName::of(path)?))
+        };
+        let control = bind(&config.control_socket())?;
+        let descriptors = bind(&descriptor_socket)?;
         let peers = accept::bind(&config.peer.listen)?;
         let listening: Vec<SocketAddr> = peers
             .iter()
@@ -133,20 +145,15 @@ impl App {
             port,
             pinger,
             lifecycle,
+            state_lock,
         })
-    }
-
-    /// The store, to be closed when everything else has ended.
-    #[must_use]
-    pub fn store(&self) -> Store {
-        self.rpc.store.clone()
     }
 
     /// Serves every socket and begins to ping; tells systemd when all of it runs.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn spawn(self) -> anyhow::Result<()> {
+    pub async fn spawn(self) -> anyhow::Result<Running> {
         let Self {
             control,
             descriptors,
@@ -155,7 +162,12 @@ impl App {
             port,
             pinger,
             lifecycle,
+            state_lock,
         } = self;
+        let running = Running {
+            store: rpc.store.clone(),
+            _state_lock: state_lock,
+        };
         let usage = rpc.store.usage().await?;
         tracing::info!(
             "p2pd {} runs as peer {}",
@@ -169,15 +181,22 @@ impl App {
         port.spawn(peers, &lifecycle);
         background(&rpc, &lifecycle);
         let slots = Arc::clone(&rpc.slots);
-        let path = rpc.descriptor_socket.clone();
-        let serving = descriptors::serve(descriptors, slots, lifecycle.clone());
-        lifecycle.spawn("descriptor socket", then_unlink(path, serving));
-        let path = rpc.config.control_socket();
-        let serving = server::serve(control, rpc, lifecycle.soft().clone());
-        lifecycle.spawn("control socket", then_unlink(path, serving));
+        let (listener, name) = descriptors;
+        let serving = descriptors::serve(listener, slots, lifecycle.clone());
+        lifecycle.spawn("descriptor socket", then_unlink(name, serving));
+        let (listener, name) = control;
+        let serving = server::serve(listener, rpc, lifecycle.soft().clone());
+        lifecycle.spawn("control socket", then_unlink(name, serving));
         lifecycle.spawn("pings", pings::pings_task(pinger, lifecycle.soft().clone()));
         notify::ready();
-        Ok(())
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// Closes what is still open, after the life cycle has ended.
+    pub async fn close(self) {
+        self.store.close().await;
     }
 }
 
@@ -200,15 +219,14 @@ fn background(rpc: &ControlRpc, lifecycle: &Lifecycle) {
     }
 }
 
-/// Takes a socket's name away when it is served no longer: who comes then hears that nothing is there. The store's lock
-/// keeps the next daemon from having bound it already.
+/// Takes a socket's name away when it is served no longer: who comes then hears that nothing is there.
 async fn then_unlink(
-    socket: PathBuf,
+    socket: SocketName,
     serving: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let served = serving.await;
-    if let Err(error) = std::fs::remove_file(&socket) {
-        tracing::warn!("{} stays: {error}", socket.display());
+    if let Err(error) = socket.unlink() {
+        tracing::warn!("a socket's name stays: {error}");
     }
     served
 }

@@ -3,7 +3,11 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Parser;
-use p2p_service::{config::ConfigError, lifecycle::Lifecycle, logging, notify};
+use p2p_service::{
+    config::ConfigError,
+    lifecycle::{Lifecycle, Signals},
+    logging, notify,
+};
 
 use crate::{App, Config};
 
@@ -55,12 +59,12 @@ fn complain(error: &ConfigError) -> ExitCode {
 fn serve(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
+        let signals = Signals::catch()?;
         let lifecycle = Lifecycle::new();
         let app = App::build(config, lifecycle.clone()).await?;
-        let store = app.store();
-        app.spawn().await?;
-        let ended = lifecycle.run(DRAIN, reload).await;
-        store.close().await;
+        let running = app.spawn().await?;
+        let ended = lifecycle.run(signals, DRAIN, reload).await;
+        running.close().await;
         ended
     })
 }

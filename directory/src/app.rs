@@ -1,20 +1,14 @@
 //! The whole program: `Config → build() → App → start()`. In `build` folders, keys and database are made or read and
 //! every socket is bound; in `start` they are served. A test boots the very same.
 
-use std::{
-    fs::File,
-    net::SocketAddr,
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{fs::File, net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use jiff::Timestamp;
 use p2p_service::{
-    accept::{self, AcceptLimits},
+    accept::{self, AcceptLimits, SocketName},
     lifecycle::Lifecycle,
-    paths::{create_private_dir, default_paths},
+    paths::{create_private_dir, default_paths, lock_dir},
 };
 use tokio::net::{TcpListener, UnixListener};
 
@@ -42,7 +36,7 @@ pub struct App {
     renew_at: Timestamp,
     listeners: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
-    admin: UnixListener,
+    admin: (UnixListener, SocketName),
     url: String,
     lock: File,
     bounds: Bounds,
@@ -62,7 +56,6 @@ pub struct Running {
     /// Applies a changed configuration.
     pub reloader: Reloader,
     state: Arc<State>,
-    admin_socket: PathBuf,
     // Held as long as the state folder is in use.
     _lock: File,
 }
@@ -76,7 +69,7 @@ impl App {
         let state_dir = &config.state_dir;
         create_private_dir(state_dir, 0o700)
             .with_context(|| format!("cannot make {}", state_dir.display()))?;
-        let lock = lock(state_dir)?;
+        let lock = lock_dir(state_dir, PROGRAM)?;
         let state = Arc::new(open_state(&config, clock).await?);
         let names = server_names(&config.api.names);
         let (certificate, renew_at) =
@@ -147,7 +140,6 @@ impl App {
         );
         let admin_router = admin::server::router(self.state.clone());
         let admin = admin::server::accept_task(self.admin, serving(admin_router));
-        let admin_socket = self.config.admin_socket();
         let (reload, reloader) = Reload::new(self.state.clone(), self.certificate.clone(), self.config, file);
         lifecycle.spawn("api", accepting);
         lifecycle.spawn("admin", admin);
@@ -164,7 +156,6 @@ impl App {
         Running {
             reloader,
             state: self.state,
-            admin_socket,
             _lock: self.lock,
         }
     }
@@ -173,8 +164,6 @@ impl App {
 impl Running {
     /// Closes what is still open, after the life cycle has ended.
     pub async fn close(self) {
-        // The next start replaces a socket that is left behind.
-        let _ = std::fs::remove_file(&self.admin_socket);
         self.state.storage.close().await;
     }
 }
@@ -234,31 +223,8 @@ fn spawn_until_stop(
     });
 }
 
-/// Two directories on one state folder would each be right about half of it.
-fn lock(folder: &Path) -> anyhow::Result<File> {
-    use rustix::fs::{FlockOperation, flock};
-    let path = folder.join("lock");
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path);
-    let file = file.with_context(|| path.display().to_string())?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(file),
-        Err(rustix::io::Errno::WOULDBLOCK) => {
-            anyhow::bail!(
-                "{}: another p2p-directory runs on this state folder",
-                folder.display()
-            )
-        }
-        Err(error) => Err(error).with_context(|| path.display().to_string()),
-    }
-}
-
 /// Open to the group of that name where there is one; else to its own user, and as a service to its group.
-fn bind_admin(config: &Config) -> anyhow::Result<UnixListener> {
+fn bind_admin(config: &Config) -> anyhow::Result<(UnixListener, SocketName)> {
     let paths = default_paths(PROGRAM);
     let folder = &config.runtime_dir;
     create_private_dir(folder, if paths.system { 0o755 } else { 0o700 })
@@ -277,7 +243,8 @@ fn bind_admin(config: &Config) -> anyhow::Result<UnixListener> {
         "{}: mode is {found:o}, not {mode:o}",
         socket.display()
     );
-    Ok(listener)
+    let name = SocketName::of(&socket)?;
+    Ok((listener, name))
 }
 
 fn url(names: &[String], addresses: &[SocketAddr]) -> String {

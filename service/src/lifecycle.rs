@@ -105,12 +105,16 @@ impl Lifecycle {
     }
 
     /// Waits for SIGTERM, SIGINT or [`Self::stop`], then drains: what runs has `drain` to finish. SIGHUP calls
-    /// `on_reload`, which tells systemd when it begins and ends.
+    /// `on_reload`, which tells systemd when it begins and ends. Signals that came since they were caught count.
     ///
     /// # Errors
-    /// When a service task died, or signals cannot be had.
-    pub async fn run(&self, drain: Duration, mut on_reload: impl FnMut()) -> anyhow::Result<()> {
-        let mut signals = Signals::new()?;
+    /// When a service task died.
+    pub async fn run(
+        &self,
+        mut signals: Signals,
+        drain: Duration,
+        mut on_reload: impl FnMut(),
+    ) -> anyhow::Result<()> {
         loop {
             tokio::select! {
                 () = self.soft.cancelled() => break,
@@ -135,14 +139,21 @@ impl Lifecycle {
     }
 }
 
-struct Signals {
+/// The signals that a program answers to. Until they are caught each of them kills it, so they are caught before it can be
+/// seen: whoever finds its socket may stop it, and it stops in order.
+#[derive(Debug)]
+pub struct Signals {
     terminate: Signal,
     interrupt: Signal,
     reload: Signal,
 }
 
 impl Signals {
-    fn new() -> std::io::Result<Self> {
+    /// Catches them from now on; inside the runtime.
+    ///
+    /// # Errors
+    /// When the system has no place for a handler.
+    pub fn catch() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
@@ -168,14 +179,14 @@ mod tests {
     async fn a_failed_task_stops_the_program_with_failure() {
         let life = Lifecycle::new();
         life.spawn("bad", async { anyhow::bail!("broken") });
-        assert!(life.run(LONG, || ()).await.is_err());
+        assert!(life.run(Signals::catch().unwrap(), LONG, || ()).await.is_err());
     }
 
     #[tokio::test]
     async fn a_panic_is_a_failure_too() {
         let life = Lifecycle::new();
         life.spawn("bad", async { panic!("on purpose") });
-        assert!(life.run(LONG, || ()).await.is_err());
+        assert!(life.run(Signals::catch().unwrap(), LONG, || ()).await.is_err());
     }
 
     #[tokio::test]
@@ -188,7 +199,7 @@ mod tests {
             Ok(())
         });
         life.stop();
-        life.run(LONG, || ()).await.unwrap();
+        life.run(Signals::catch().unwrap(), LONG, || ()).await.unwrap();
     }
 
     #[tokio::test]
@@ -196,7 +207,18 @@ mod tests {
         let life = Lifecycle::new();
         life.spawn_request(std::future::pending());
         life.stop();
-        life.run(Duration::from_millis(1), || ()).await.unwrap();
+        life.run(Signals::catch().unwrap(), Duration::from_millis(1), || ())
+            .await
+            .unwrap();
         assert!(life.tracker().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_signal_that_comes_early_counts() {
+        let signals = Signals::catch().unwrap();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM).unwrap();
+        let life = Lifecycle::new();
+        life.run(signals, LONG, || ()).await.unwrap();
+        assert!(life.soft().is_cancelled());
     }
 }

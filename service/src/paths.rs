@@ -3,11 +3,12 @@
 
 use std::{
     env, fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
 use directories::BaseDirs;
+use rustix::fs::FlockOperation;
 
 /// The files of one program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,6 +74,27 @@ pub fn create_private_dir(path: &Path, mode: u32) -> io::Result<()> {
     }
     let message = format!("{} belongs to another user", path.display());
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
+}
+
+/// Keeps a folder to this program for as long as the file is open: two programs on one state would each be right about
+/// half of it. An empty `lock` stays in the folder.
+///
+/// # Errors
+/// `ResourceBusy` when another one has it, those of the file system; each names the folder.
+pub fn lock_dir(path: &Path, program: &str) -> io::Result<fs::File> {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    // A file of its own: not every file system locks folders.
+    let mut options = fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(path.join("lock")).map_err(named)?;
+    match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(file),
+        Err(rustix::io::Errno::WOULDBLOCK) => {
+            let message = format!("{} is in use by another {program}", path.display());
+            Err(io::Error::new(io::ErrorKind::ResourceBusy, message))
+        }
+        Err(error) => Err(named(error.into())),
+    }
 }
 
 #[cfg(test)]

@@ -406,6 +406,43 @@ fn a_message_of_five_mebibytes_is_refused_and_the_next_one_answered() {
     });
 }
 
+/// Uploads of one user that have not ended (`MAX_IMPORTS`).
+const IMPORTS: usize = 32;
+
+#[test]
+fn one_user_has_so_many_uploads_and_no_more() {
+    let world = World::start(&["a"]);
+    let peer = &world.peers[0];
+    let mut open: Vec<_> = (0..IMPORTS)
+        .map(|number| {
+            let name = format!("{number}.bin");
+            let mut command = peer.command(&["upload", "-", "--name", &name]);
+            command.stdin(Stdio::piped()).stderr(Stdio::null());
+            command.spawn().expect("p2pctl")
+        })
+        .collect();
+    // Those that end meanwhile would be a bound that is too low.
+    wait::until("every upload to have begun", PATIENCE, || {
+        let all = peer.json(&["transfers"]);
+        (all["transfers"].as_array()?.len() == IMPORTS).then_some(())
+    });
+    let (source, _) = world.file("scan.tar", 1, KIB);
+    let refused = peer.says(5, &["upload", source.to_str().expect("a path in UTF-8")]);
+    assert!(
+        refused.contains("32 uploads of this user have not ended yet"),
+        "{refused}"
+    );
+    // One that ends makes room.
+    let mut last = open.pop().expect("one of them");
+    drop(last.stdin.take());
+    assert!(last.wait().expect("its end").success());
+    peer.upload(&source);
+    for mut client in open {
+        client.kill().expect("a running p2pctl");
+        client.wait().expect("its end");
+    }
+}
+
 #[test]
 fn the_descriptor_socket_is_bounded() {
     let world = World::start(&["a"]);
@@ -524,9 +561,20 @@ fn a_second_daemon_on_the_same_folders_is_refused_by_name() {
     let theirs = other.display();
     // The same state, another runtime folder: the sockets would not be in each other's way.
     let state = config(&format!("{mine}/state"), &format!("{theirs}/run"));
+    refused(&other, &state, &format!("{mine}/state is in use by another p2pd"));
+    // The same state, a store elsewhere: neither would the stores.
+    let elsewhere = format!("{state}[store]\npath = \"{theirs}/store\"\n");
     refused(
         &other,
-        &state,
+        &elsewhere,
+        &format!("{mine}/state is in use by another p2pd"),
+    );
+    // The same store, another state.
+    let store = config(&format!("{theirs}/state"), &format!("{theirs}/run"));
+    let store = format!("{store}[store]\npath = \"{mine}/state/store\"\n");
+    refused(
+        &other,
+        &store,
         &format!("{mine}/state/store is in use by another p2pd"),
     );
     // The same runtime folder, another state: the store would not be.

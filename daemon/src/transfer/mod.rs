@@ -53,6 +53,9 @@ use crate::{
 /// Transfers that have not ended; more are refused.
 const MAX_LIVE: usize = 10_000;
 
+/// Imports of one user that have not ended: each reads a file, which may be slow, on a thread of its own.
+const MAX_IMPORTS: usize = 32;
+
 /// The first pause of a transfer that waits, and the longest: each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
@@ -407,8 +410,19 @@ impl Shared {
         let account = Some(AccountId::of(&session));
         let mut all = self.map();
         let ended = |entry: &Entry| entry.transfer.progress().state.is_final();
-        if all.values().filter(|entry| !ended(entry)).count() >= MAX_LIVE {
-            let message = format!("{MAX_LIVE} transfers have not ended yet");
+        let live = || all.values().filter(|entry| !ended(entry));
+        let imports = || {
+            let imports = live().filter(|entry| matches!(entry.transfer.job, Job::Upload { .. }));
+            imports.filter(|entry| entry.transfer.uid == uid)
+        };
+        let crowd = if live().count() >= MAX_LIVE {
+            Some(format!("{MAX_LIVE} transfers have not ended yet"))
+        } else if matches!(job, Job::Upload { .. }) && imports().count() >= MAX_IMPORTS {
+            Some(format!("{MAX_IMPORTS} uploads of this user have not ended yet"))
+        } else {
+            None
+        };
+        if let Some(message) = crowd {
             return Err(Failure::new(FailureKind::NotPermitted, message).hint("p2pctl transfers"));
         }
         let done: Vec<u64> = all

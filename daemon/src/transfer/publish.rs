@@ -76,14 +76,11 @@ impl Publisher {
     /// `NotLoggedIn` before a byte is read; `DiskFull`; those of the directory, and then nothing is kept.
     pub async fn file(
         &self,
-        source: OwnedFd,
+        (source, size): (OwnedFd, Option<u64>),
         wish: &Wish,
         uid: Option<u32>,
         progress: ProgressSink,
     ) -> Result<Publication, Failure> {
-        let size = rustix::fs::fstat(&source)
-            .ok()
-            .map(|stat| stat.st_size.unsigned_abs());
         let uploading = Arc::new(self.uploading(wish, size, uid)?);
         let counting = Arc::clone(&uploading);
         let sink: ProgressSink = Arc::new(move |bytes| {

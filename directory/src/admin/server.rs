@@ -1,11 +1,6 @@
 //! The server's side of the admin API.
 
-use std::{
-    collections::HashMap,
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use axum::{
     Json, Router,
@@ -14,8 +9,11 @@ use axum::{
     routing::{delete, get, post},
 };
 use p2p_proto::{UserName, rest::problem::ProblemKind};
-use p2p_service::once::OncePerMinute;
-use tokio::net::{UnixListener, UnixStream};
+use p2p_service::{
+    accept,
+    accept::{LocalLimits, SocketName},
+};
+use tokio::net::UnixListener;
 use uuid::Uuid;
 
 use super::types::{AddUser, Secret, SetPassword, USERS, User, UserWithPassword, Users};
@@ -30,11 +28,12 @@ use crate::{
 
 type Shared = State<Arc<state::State>>;
 
-/// How many connections there are at once.
-const CONNECTIONS: usize = 32;
-
-/// How many of them one user of this machine has, so that a program run wild leaves some to others.
-const PER_USER: usize = 16;
+/// Connections at once, and of one user of this machine: a program run wild leaves some to others.
+const LIMITS: LocalLimits = LocalLimits {
+    name: "the admin socket",
+    per_user: 16,
+    total: 32,
+};
 
 /// The admin API.
 pub fn router(state: Arc<state::State>) -> Router {
@@ -51,85 +50,28 @@ pub fn router(state: Arc<state::State>) -> Router {
         .with_state(state)
 }
 
-/// Accepts until the program stops. A connection too many is closed.
+/// Accepts until the program stops; then takes the socket's name away.
 ///
 /// # Errors
 /// Never; the signature is that of a service task.
-pub async fn accept_task(listener: UnixListener, serving: Serving) -> anyhow::Result<()> {
-    let (count, said) = (Count::default(), OncePerMinute::default());
+pub async fn accept_task(socket: (UnixListener, SocketName), serving: Serving) -> anyhow::Result<()> {
+    let (listener, name) = socket;
     let lifecycle = serving.lifecycle.clone();
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = lifecycle.soft().cancelled() => return Ok(()),
-        };
-        let accepted = accepted.and_then(|(stream, _)| Ok((uid(&stream)?, stream)));
-        let (user, stream) = match accepted {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                tracing::warn!(error = %error, "the admin socket cannot accept");
-                // Out of descriptors, most likely: give others the time to close some.
-                tokio::time::sleep(Duration::from_millis(200)).await;
-                continue;
-            }
-        };
-        let Some(slot) = count.take(user) else {
-            if said.may_say(user) {
-                tracing::warn!("too many connections of uid {user} to the admin socket: closed");
-            }
-            continue;
-        };
-        let serving = serving.clone();
-        lifecycle.spawn_request(async move {
-            let from = Origin::User(user);
-            serving.connection(stream, Protocol::Http1, from).await;
-            drop(slot);
-        });
-    }
-}
-
-fn uid(stream: &UnixStream) -> io::Result<u32> {
-    Ok(stream.peer_cred()?.uid())
-}
-
-/// How many connections each user has.
-#[derive(Clone, Default)]
-struct Count(Arc<Mutex<HashMap<u32, usize>>>);
-
-/// One of them, until it is dropped.
-struct Slot {
-    count: Count,
-    user: u32,
-}
-
-impl Count {
-    fn take(&self, user: u32) -> Option<Slot> {
-        let mut counts = self.lock();
-        let total: usize = counts.values().sum();
-        let here = counts.get(&user).copied().unwrap_or_default();
-        if here >= PER_USER || total >= CONNECTIONS {
-            return None;
+    let (soft, hard) = (lifecycle.soft().clone(), lifecycle.hard().clone());
+    accept::serve_unix(listener, LIMITS, soft, move |stream, user, place| {
+        let (serving, hard) = (serving.clone(), hard.clone());
+        async move {
+            let _place = place;
+            let served = serving.connection(stream, Protocol::Http1, Origin::User(user));
+            // A hard stop cuts what has not ended by itself.
+            hard.run_until_cancelled(served).await;
         }
-        counts.insert(user, here + 1);
-        let count = self.clone();
-        Some(Slot { count, user })
+    })
+    .await;
+    if let Err(error) = name.unlink() {
+        tracing::warn!(error = %error, "the admin socket's name stays");
     }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let mut counts = self.count.lock();
-        if let Some(here) = counts.get_mut(&self.user) {
-            *here -= 1;
-            if *here == 0 {
-                counts.remove(&self.user);
-            }
-        }
-    }
+    Ok(())
 }
 
 fn view(account: Account) -> User {

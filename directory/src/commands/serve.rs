@@ -7,7 +7,10 @@ use std::{
 };
 
 use p2p_proto::Failure;
-use p2p_service::{lifecycle::Lifecycle, paths::default_paths};
+use p2p_service::{
+    lifecycle::{Lifecycle, Signals},
+    paths::default_paths,
+};
 use serde_json::json;
 
 use super::{Outcome, failed, runtime};
@@ -28,11 +31,12 @@ pub(super) fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> 
 }
 
 async fn serve(config: Config, file: Option<PathBuf>) -> anyhow::Result<()> {
+    let signals = Signals::catch()?;
     let lifecycle = Lifecycle::new();
     let app = App::build(config, Arc::new(SystemClock)).await?;
     let running = app.start(&lifecycle, file);
     let reloader = running.reloader.clone();
-    let ended = lifecycle.run(DRAIN, move || reloader.reload()).await;
+    let ended = lifecycle.run(signals, DRAIN, move || reloader.reload()).await;
     running.close().await;
     ended
 }

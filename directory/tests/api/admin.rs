@@ -162,7 +162,7 @@ async fn a_second_directory_on_the_same_state_is_refused() {
         .err()
         .unwrap();
     assert!(
-        format!("{error:#}").contains("another p2p-directory runs"),
+        format!("{error:#}").contains("is in use by another p2p-directory"),
         "{error:#}"
     );
 }

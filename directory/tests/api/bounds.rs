@@ -299,7 +299,7 @@ async fn the_admin_socket_has_so_many_connections() {
         held
     });
     let held = held.await.unwrap();
-    assert_eq!(log.count("to the admin socket: closed"), 1, "{}", log.text());
+    assert_eq!(log.count("at the admin socket: closed"), 1, "{}", log.text());
     drop(held);
     eventually(async || answers(&directory).await).await;
 }

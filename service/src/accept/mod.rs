@@ -15,4 +15,4 @@ pub use limits::AcceptLimits;
 pub use local::{LocalLimits, serve_unix};
 pub use tcp::bind;
 pub use tls::serve_tls;
-pub use unix::bind_unix;
+pub use unix::{SocketName, bind_unix};

@@ -115,6 +115,7 @@ mod tests {
     use tokio_rustls::TlsConnector;
 
     use super::*;
+    use crate::lifecycle::Signals;
     use crate::{accept::bind, tls::crypto_provider};
 
     struct Server {
@@ -212,7 +213,12 @@ mod tests {
         let server = server(AcceptLimits::default());
         let _open = server.connect().await.unwrap();
         server.life.stop();
-        server.life.run(Duration::from_millis(10), || ()).await.unwrap();
+        let signals = Signals::catch().unwrap();
+        server
+            .life
+            .run(signals, Duration::from_millis(10), || ())
+            .await
+            .unwrap();
         assert!(TcpStream::connect(server.address).await.is_err());
     }
 }

@@ -3,10 +3,10 @@
 use std::{
     fs, io,
     os::unix::{
-        fs::{FileTypeExt, OpenOptionsExt, PermissionsExt},
+        fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt},
         net::UnixStream,
     },
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use nix::unistd::Group;
@@ -32,6 +32,48 @@ pub fn bind_unix(path: &Path, mode: u32, group: Option<&str>) -> io::Result<Unix
     }
     fs::rename(&hidden, path).map_err(named)?;
     Ok(listener)
+}
+
+/// A socket's name, for whoever bound it.
+#[derive(Debug)]
+pub struct SocketName {
+    path: PathBuf,
+    file: FileId,
+}
+
+impl SocketName {
+    /// The socket that was bound there just now.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            file: file_at(path)?,
+        })
+    }
+
+    /// Takes the name away: who comes then hears that nothing is there. A socket that another program has bound there
+    /// meanwhile is left alone.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn unlink(&self) -> io::Result<()> {
+        let _alone = lock(&self.path)?;
+        match file_at(&self.path) {
+            Ok(file) if file == self.file => fs::remove_file(&self.path),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A file, told from a later one: inode numbers come back, the time of the last change does not.
+type FileId = (u64, u64, i64, i64);
+
+fn file_at(path: &Path) -> io::Result<FileId> {
+    let found = fs::symlink_metadata(path)?;
+    Ok((found.dev(), found.ino(), found.ctime(), found.ctime_nsec()))
 }
 
 /// Held while one program looks and binds. Only this user may open it, so that nobody else can keep it.
@@ -137,6 +179,23 @@ mod tests {
             assert_eq!(begun.iter().flatten().count(), 1, "round {round}");
             UnixStream::connect(&path).unwrap();
         }
+    }
+
+    #[tokio::test]
+    async fn only_ones_own_name_is_taken_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let first = bind_unix(&path, 0o600, None).unwrap();
+        let name = SocketName::of(&path).unwrap();
+        // The next program comes while the first one is ending.
+        drop(first);
+        let _second = bind_unix(&path, 0o600, None).unwrap();
+        let seconds = SocketName::of(&path).unwrap();
+        name.unlink().unwrap();
+        UnixStream::connect(&path).unwrap();
+        seconds.unlink().unwrap();
+        assert!(!path.exists());
+        seconds.unlink().unwrap();
     }
 
     #[tokio::test]

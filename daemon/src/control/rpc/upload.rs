@@ -1,6 +1,6 @@
 //! `Upload` and `UploadStream`.
 
-use std::sync::Arc;
+use std::{os::fd::OwnedFd, sync::Arc};
 
 use p2p_proto::{
     Failure, FailureKind, MAX_DATA_CHUNK, Visibility,
@@ -27,7 +27,6 @@ pub fn file(rpc: &ControlRpc, uid: u32, request: &UploadRequest) -> Result<Event
     let wish = wish(&request.name, &request.visibility)?;
     let copies = replicate::wish(request.copies.clone())?;
     let file = rpc.slots.claim(&request.slot, uid, Purpose::Read)?;
-    let total_bytes = rustix::fs::fstat(&file).map_or(0, |stat| stat.st_size.cast_unsigned());
     let (events, stream) = mpsc::channel(EVENTS);
     let rpc = rpc.clone();
     // Runs to its end even when the client goes away: what was begun is published whole or not at all.
@@ -36,8 +35,9 @@ pub fn file(rpc: &ControlRpc, uid: u32, request: &UploadRequest) -> Result<Event
         let sink = Arc::new(move |done_bytes| {
             count.send_replace(done_bytes);
         });
-        let importing = rpc.publisher.file(file, &wish, Some(uid), sink);
-        let telling = tell_progress(counted, total_bytes, &events);
+        let source = sized(file).await;
+        let telling = tell_progress(counted, source.1.unwrap_or(0), &events);
+        let importing = rpc.publisher.file(source, &wish, Some(uid), sink);
         tokio::pin!(importing);
         let published = tokio::select! {
             published = &mut importing => published,
@@ -53,6 +53,19 @@ pub fn file(rpc: &ControlRpc, uid: u32, request: &UploadRequest) -> Result<Event
         let _ = events.send(event).await;
     });
     Ok(Box::pin(ReceiverStream::new(stream)))
+}
+
+/// The file with its bytes. Asking a file system that answers nobody blocks.
+async fn sized(file: OwnedFd) -> (OwnedFd, Option<u64>) {
+    let asked = tokio::task::spawn_blocking(move || {
+        let size = rustix::fs::fstat(&file)
+            .ok()
+            .map(|stat| stat.st_size.unsigned_abs());
+        (file, size)
+    });
+    asked
+        .await
+        .unwrap_or_else(|_| unreachable!("fstat does not panic"))
 }
 
 /// Ends when the import drops its counter.

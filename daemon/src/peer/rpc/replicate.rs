@@ -34,6 +34,9 @@ const STILL_HERE: Duration = Duration::from_secs(5);
 /// Copies for others that have not ended; more are refused.
 const MAX_PLACED: usize = 256;
 
+/// The same, for one peer.
+const MAX_PLACED_BY_ONE: usize = 64;
+
 /// Takes copies for others.
 #[derive(Clone)]
 pub struct Copies {
@@ -85,18 +88,15 @@ async fn allowed(
             "accepts copies of its own account only",
         ));
     }
-    let all = copies.transfers.all();
-    let placed = all.iter().filter(|transfer| {
-        let asked = matches!(
-            &transfer.job,
-            Job::Download {
-                placed_by: Some(_),
-                ..
-            }
-        );
-        asked && !transfer.progress().state.is_final()
+    let (caller, all) = (name_of(caller), copies.transfers.all());
+    let placed = all.iter().filter_map(|transfer| match &transfer.job {
+        Job::Download {
+            placed_by: Some(by), ..
+        } if !transfer.progress().state.is_final() => Some(by),
+        _ => None,
     });
-    if placed.count() >= MAX_PLACED {
+    if placed.clone().count() >= MAX_PLACED || placed.filter(|by| **by == caller).count() >= MAX_PLACED_BY_ONE
+    {
         return Err(Status::resource_exhausted("has too many copies to make already"));
     }
     let located = session.client.locate(&format!("id:{}", grant.publication)).await;
