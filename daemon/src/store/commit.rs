@@ -1,6 +1,6 @@
 //! How a temporary file becomes a content: bytes and layer fsynced, renamed, their folders fsynced, and only then the
 //! row in the database. A crash before the row leaves files that nobody names, and `Store::open` removes them; after it
-//! all is durable. An error in between has the same end: the temporary files go, nothing is registered.
+//! all is durable. An error in between has the same end: the files go, under whatever name, and nothing is registered.
 
 use std::sync::Arc;
 
@@ -66,14 +66,30 @@ pub(super) async fn commit(inner: Arc<Inner>, whole: Whole) -> Result<Imported, 
         }
         disk.place(file, Kind::Content, done.hash)
     };
-    blocking(|| place().map_err(StoreError::io("name the content"))).await?;
+    let placed = blocking(|| Ok(place())).await?;
+    let placed = placed.map_err(reservation.io("name the content"));
     if !known {
-        inner.before_commit()?;
+        if let Err(error) = placed.and_then(|()| inner.before_commit()) {
+            withdraw(&inner, done.hash).await;
+            return Err(error);
+        }
+        // When this fails nobody knows what is in the log of the database: the next start finds out.
         metadata::register(&mut writer, done.hash, done.size).await?;
         reservation.settle(done.size);
+    } else {
+        placed?;
     }
     inner.claims.add(done.hash);
     Ok(done)
+}
+
+/// Takes back the names of a content that no row knows, while nobody else may give names.
+async fn withdraw(inner: &Inner, hash: ContentHash) {
+    let disk = inner.disk.clone();
+    let gone = blocking(move || Ok(disk.remove_content(hash))).await;
+    if let Ok(Err(error)) = gone {
+        tracing::warn!(%error, CONTENT_HASH = %hash, "the file of a failed commit stays until the next start");
+    }
 }
 
 /// The layer in a file of its own, durable but without a name; none for a content of one group.

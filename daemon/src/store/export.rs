@@ -79,7 +79,7 @@ fn write(
     let shared = size > 0
         && sys
             .reflink(target, content.file())
-            .map_err(StoreError::io("reflink the output"))?;
+            .map_err(refused(target, size, "reflink the output"))?;
     let mut buffer = Buffer::new();
     let mut done = 0;
     while done < size {
@@ -94,16 +94,7 @@ fn write(
         }
         if !shared {
             sys.write_at(target, done, bytes)
-                .map_err(|error| match is_full(&error) {
-                    true => StoreError::OutputFull {
-                        needed: size,
-                        usable: free_bytes(target).unwrap_or(0),
-                    },
-                    false => StoreError::Io {
-                        doing: "write the output",
-                        source: error,
-                    },
-                })?;
+                .map_err(refused(target, size, "write the output"))?;
         }
         done += want as u64;
         progress(done);
@@ -112,4 +103,15 @@ fn write(
         }
     }
     Ok(size)
+}
+
+/// For `map_err`: names what was tried, or the user's full disk.
+fn refused(target: &File, needed: u64, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
+    move |source| match is_full(&source) {
+        true => StoreError::OutputFull {
+            needed,
+            usable: free_bytes(target).unwrap_or(0),
+        },
+        false => StoreError::Io { doing, source },
+    }
 }

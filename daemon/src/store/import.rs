@@ -44,12 +44,12 @@ fn take(
     reservation.promise(before.size)?;
     let file = disk
         .create_temporary()
-        .map_err(StoreError::io("make a temporary file"))?;
+        .map_err(reservation.io("make a temporary file"))?;
     let shared = before.size > 0
         && disk
             .sys()
             .reflink(file.file(), source)
-            .map_err(StoreError::io("reflink the file"))?;
+            .map_err(reservation.io("reflink the file"))?;
     if !shared {
         reservation.claim_disk(before.size)?;
     }

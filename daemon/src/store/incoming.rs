@@ -76,7 +76,7 @@ impl Store {
                 .inner
                 .disk
                 .create_temporary()
-                .map_err(StoreError::io("make a temporary file"))?;
+                .map_err(reservation.io("make a temporary file"))?;
             match store.inner.disk.sys().allocate(file.file(), size) {
                 Ok(true) => reservation.wrote(size),
                 Ok(false) => {}

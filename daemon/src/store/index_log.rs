@@ -83,6 +83,7 @@ impl Store {
             let mut writer = store.inner.metadata.writer().await?;
             let mut tx = sqlx::Connection::begin_with(&mut *writer, "BEGIN IMMEDIATE").await?;
             restart(&mut tx).await?;
+            store.inner.before_commit()?;
             tx.commit().await?;
             Ok(())
         })

@@ -80,6 +80,9 @@ use self::{
     sys::Sys,
 };
 
+/// The least that SQLite asks of the disk.
+const DATABASE_PAGE: u64 = 4096;
+
 /// Told how many bytes are done, after each buffer; called on a blocking thread.
 pub type ProgressSink = Arc<dyn Fn(u64) + Send + Sync>;
 
@@ -152,7 +155,9 @@ impl Store {
             }),
         })
         .await?;
+        commits_next(disk.sys())?;
         let metadata = Metadata::open(disk.root()).await?;
+        commits_next(disk.sys())?;
         let unheld = metadata.forget_all_unheld().await?;
         let contents: HashMap<_, _> = metadata.contents().await?.into_iter().collect();
         let stored = contents.values().sum();
@@ -238,8 +243,14 @@ impl Inner {
     /// A transaction commits next.
     fn before_commit(&self) -> Result<(), StoreError> {
         let announced = self.disk.sys().before_commit();
-        announced.map_err(StoreError::io("write the store's metadata"))
+        announced.map_err(self.space.io(DATABASE_PAGE, "write the store's metadata"))
     }
+}
+
+/// The same before there is an [`Inner`].
+fn commits_next(sys: &Sys) -> Result<(), StoreError> {
+    sys.before_commit()
+        .map_err(StoreError::io("write the store's metadata"))
 }
 
 /// File work, on a thread that may block.

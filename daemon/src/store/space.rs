@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{disk::Disk, error::StoreError};
+use super::{
+    disk::Disk,
+    error::{StoreError, is_full},
+};
 
 /// The books. `usable` = the lesser of (free on the file system − kept free − promised but not yet written) and
 /// (quota − stored − promised).
@@ -73,6 +76,14 @@ impl Space {
             needed,
             usable,
             path: self.disk.root().to_owned(),
+        }
+    }
+
+    /// For `map_err`: names what was tried, or the full disk.
+    pub(super) fn io(&self, needed: u64, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
+        move |source| match is_full(&source) {
+            true => self.full(needed),
+            false => StoreError::Io { doing, source },
         }
     }
 
@@ -155,6 +166,11 @@ impl Reservation {
 
     pub(super) fn full(&self) -> StoreError {
         self.space.full(self.promised)
+    }
+
+    /// For `map_err`: names what was tried, or the full disk.
+    pub(super) fn io(&self, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
+        self.space.io(self.promised, doing)
     }
 }
 

@@ -34,10 +34,10 @@ impl Store {
     /// # Errors
     /// When no temporary file can be made.
     pub async fn import_stream(&self) -> Result<StreamImport, StoreError> {
-        let disk = self.inner.disk.clone();
+        let inner = self.inner.clone();
         let file = blocking(move || {
-            disk.create_temporary()
-                .map_err(StoreError::io("make a temporary file"))
+            let refused = inner.space.io(BUFFER_LEN as u64, "make a temporary file");
+            inner.disk.create_temporary().map_err(refused)
         })
         .await?;
         let reservation = Reservation::new(self.inner.space.clone());
