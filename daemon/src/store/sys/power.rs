@@ -57,28 +57,51 @@ struct Model {
     files: Vec<Bytes>,
 }
 
+/// What is there when the power is back.
+#[derive(Hash)]
+pub(in crate::store) struct Image {
+    /// By path; None for a folder. A folder comes before what is in it.
+    entries: BTreeMap<PathBuf, Option<Vec<u8>>>,
+    /// The files that users passed, in the order of their coming.
+    pub(in crate::store) passed: Vec<Vec<u8>>,
+}
+
 impl Sys {
-    /// Builds, in the folder `into`, what is there after a loss of power just before the operation `point`; `ignored` is
-    /// the index of an fsync that did nothing. Returns the files that users passed, in the order of their coming.
-    pub(in crate::store) fn power_on(
+    /// The disk after a loss of power just before the operation `point`; `ignored` is the index of an fsync that did
+    /// nothing.
+    pub(in crate::store) fn lose_power(
         &self,
-        into: &Path,
         point: usize,
         variant: Variant,
         ignored: Option<usize>,
-    ) -> Vec<Vec<u8>> {
+    ) -> Image {
         let journal = self.journal();
         let model = Model::of(&journal, point, ignored);
-        fs::create_dir(into).unwrap();
-        model.build(into, Path::new(""), variant);
-        let store = into.join(&journal.store);
-        if store.exists() {
+        let mut entries = BTreeMap::new();
+        model.collect(&mut entries, Path::new(""), variant);
+        if entries.contains_key(&journal.store) {
             for (name, bytes) in journal.steps[point].database.iter() {
-                fs::write(store.join(name), bytes).unwrap();
+                entries.insert(journal.store.join(name), Some(bytes.clone()));
             }
         }
         let passed = (0..model.files.len()).filter(|&inode| journal.inodes[inode].is_none());
-        passed.map(|inode| model.bytes(inode, variant)).collect()
+        Image {
+            passed: passed.map(|inode| model.bytes(inode, variant)).collect(),
+            entries,
+        }
+    }
+}
+
+impl Image {
+    /// Makes it the new folder `into`.
+    pub(in crate::store) fn power_on(&self, into: &Path) {
+        fs::create_dir(into).unwrap();
+        for (path, bytes) in &self.entries {
+            match bytes {
+                Some(bytes) => fs::write(into.join(path), bytes).unwrap(),
+                None => fs::create_dir(into.join(path)).unwrap(),
+            }
+        }
     }
 }
 
@@ -138,16 +161,16 @@ impl Model {
         }
     }
 
-    fn build(&self, into: &Path, folder: &Path, variant: Variant) {
+    fn collect(&self, into: &mut BTreeMap<PathBuf, Option<Vec<u8>>>, folder: &Path, variant: Variant) {
         for (path, entry) in self.folders[folder].entries(variant) {
-            let real = into.join(&path);
-            match entry {
-                Entry::File(inode) => fs::write(real, self.bytes(inode, variant)).unwrap(),
+            let bytes = match entry {
+                Entry::File(inode) => Some(self.bytes(inode, variant)),
                 Entry::Folder => {
-                    fs::create_dir(real).unwrap();
-                    self.build(into, &path, variant);
+                    self.collect(into, &path, variant);
+                    None
                 }
-            }
+            };
+            into.insert(path, bytes);
         }
     }
 

@@ -78,11 +78,17 @@ async fn fail(scenario: Scenario, point: usize, errno: Errno) -> Checked {
     if !left.is_empty() {
         return Err(format!("these stay open: {left:?}"));
     }
-    for variant in [Variant::Lost, Variant::NamesKept] {
-        let checked = after_power_loss(&world, end, variant, None, &promises).await;
-        checked.map_err(|wrong| format!("after a loss of power, {variant:?}: {wrong}"))?;
+    // What an fsync failed to write must not be called durable later. Other failures leave nothing new to ask.
+    if !matches!(
+        step.kind,
+        Kind::SyncFile | Kind::SyncFolder | Kind::Rename | Kind::Commit
+    ) {
+        return Ok(());
     }
-    Ok(())
+    let image = world.sys.lose_power(end, Variant::Lost, None);
+    after_power_loss(&image, &promises)
+        .await
+        .map_err(|wrong| format!("after a loss of power: {wrong}"))
 }
 
 /// The same once more, and an import of the same and of other bytes.
@@ -120,7 +126,7 @@ async fn fails_well(scenarios: &[Scenario]) {
         }
     }
     println!("{tested} failures, in {:?}", began.elapsed());
-    assert!(wrongs.is_empty(), "{:#?}", wrongs);
+    assert!(wrongs.is_empty(), "{wrongs:#?}");
 }
 
 #[tokio::test]
@@ -152,5 +158,6 @@ async fn drops_and_exports_fail_well() {
 
 #[tokio::test]
 async fn starts_fail_well() {
-    fails_well(&[Scenario::FirstOpen, Scenario::CutOpen, Scenario::Sweep]).await;
+    // `CutOpen` is what `FirstOpen` does here.
+    fails_well(&[Scenario::FirstOpen, Scenario::Sweep]).await;
 }

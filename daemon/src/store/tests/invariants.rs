@@ -8,8 +8,8 @@ use p2p_proto::{
 };
 
 use super::{
-    super::sys::{Sys, power::Variant},
-    scenarios::{Promises, QUOTA, World, open, quick_folder},
+    super::sys::{Sys, power::Image},
+    scenarios::{Promises, QUOTA, open, quick_folder},
     *,
 };
 
@@ -167,20 +167,17 @@ pub(super) fn descriptors(base: &Path) -> Vec<PathBuf> {
     targets.filter(kept).collect()
 }
 
-/// Loses the power just before an operation, starts again on what is there, and looks.
-pub(super) async fn after_power_loss(
-    world: &World,
-    point: usize,
-    variant: Variant,
-    ignored: Option<usize>,
-    promises: &Promises,
-) -> Checked {
+/// Starts again on what a loss of power left, and looks.
+pub(super) async fn after_power_loss(image: &Image, promises: &Promises) -> Checked {
+    for bytes in &promises.delivered {
+        ensure!(
+            image.passed.contains(bytes),
+            "a delivered file has lost its bytes"
+        );
+    }
     let folder = quick_folder();
     let base = folder.path().join("base");
-    let passed = world.sys.power_on(&base, point, variant, ignored);
-    for bytes in &promises.delivered {
-        ensure!(passed.contains(bytes), "a delivered file has lost its bytes");
-    }
+    image.power_on(&base);
     let store = open(&base, Sys::default())
         .await
         .map_err(failed("open after the loss"))?;
