@@ -26,10 +26,18 @@ fn answer(scenario: Scenario, step: &Step, errno: Errno, done: &Result<(), Store
         // A file that cannot be removed stays until the next start; nobody has to know.
         Ok(()) => step.kind == Kind::Remove,
         Err(StoreError::NoSpace { .. }) => {
-            errno == Errno::NOSPC && !matches!(scenario, Scenario::FetchInto | Scenario::Export)
+            errno == Errno::NOSPC
+                && !matches!(
+                    scenario,
+                    Scenario::FetchInto | Scenario::Export | Scenario::ExportClone
+                )
         }
         Err(StoreError::OutputFull { .. }) => {
-            errno == Errno::NOSPC && matches!(scenario, Scenario::FetchInto | Scenario::Export)
+            errno == Errno::NOSPC
+                && matches!(
+                    scenario,
+                    Scenario::FetchInto | Scenario::Export | Scenario::ExportClone
+                )
         }
         Err(StoreError::Io { .. }) => errno == Errno::IO || scenario.opens(),
         Err(_) => false,
@@ -152,6 +160,7 @@ async fn drops_and_exports_fail_well() {
         Scenario::Forget,
         Scenario::RestartIndex,
         Scenario::Export,
+        Scenario::ExportClone,
     ])
     .await;
 }

@@ -33,6 +33,8 @@ pub(super) enum Scenario {
     Forget,
     RestartIndex,
     Export,
+    /// Here the file is full before the first byte was checked.
+    ExportClone,
     /// The first start, and an import.
     FirstOpen,
     /// A start after one that failed half-way, and an import.
@@ -42,7 +44,7 @@ pub(super) enum Scenario {
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Import,
         Self::ImportSmall,
         Self::ImportClone,
@@ -54,6 +56,7 @@ impl Scenario {
         Self::Forget,
         Self::RestartIndex,
         Self::Export,
+        Self::ExportClone,
         Self::FirstOpen,
         Self::CutOpen,
         Self::Sweep,
@@ -189,6 +192,10 @@ impl Scenario {
         match self {
             Self::ImportClone => world.sys.pretend_clones(),
             Self::ImportTwice | Self::Export => world.import(&store, 1, &long()).await.unwrap(),
+            Self::ExportClone => {
+                world.import(&store, 1, &long()).await.unwrap();
+                world.sys.pretend_clones();
+            }
             Self::Drop => {
                 world.import(&store, 1, &long()).await.unwrap();
                 world.import(&store, 2, &long()).await.unwrap();
@@ -235,7 +242,7 @@ impl Scenario {
             }
             Self::Forget => store.forget_unheld(ContentHash::of(&long())).await.map(drop),
             Self::RestartIndex => store.restart_index().await,
-            Self::Export => {
+            Self::Export | Self::ExportClone => {
                 let (target, file) = output();
                 let done = store.export(ContentHash::of(&long()), target, quiet()).await;
                 let expected = if done.is_ok() { long() } else { Vec::new() };
