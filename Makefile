@@ -1,7 +1,8 @@
 # demo   a directory and three peers on this machine, and a file that travels between them (KEEP=1 leaves them running)
 # test   everything that must hold: format, lints, licences, documents, unit and whole-system tests
 # build  the three programs
-.PHONY: build demo test lint
+# torture  kills daemons while work is in flight: SEED= COUNT= (240); POINT= runs one point alone, KEEP=1 leaves what was wrong
+.PHONY: build demo test lint torture
 
 export CARGO_TERM_COLOR ?= never
 
@@ -19,3 +20,6 @@ lint:
 
 test: lint build
 	cargo nextest run --workspace $(NEXTEST_ARGS)
+
+torture: build
+	SEED=$(SEED) COUNT=$(COUNT) POINT=$(POINT) cargo run --quiet --package p2p-tests --bin torture

@@ -1,5 +1,8 @@
 //! The command line: every verb and flag, and nothing of what they do. Owns no state.
 
+mod moving;
+mod values;
+
 use std::{
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
@@ -10,7 +13,9 @@ use clap::{
     ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
 };
+pub(crate) use moving::{CopiesArgs, ReplicateArgs, TransferArgs, TransfersArgs, VerifyArgs};
 use p2p_proto::{FileName, Visibility};
+use values::{duration, file_name, fingerprint};
 
 /// Puts files in, finds them by name on any machine, and gets them verified from every machine that has them.
 #[derive(Debug, Parser)]
@@ -93,6 +98,20 @@ pub(crate) enum Command {
     Info(RefArgs),
     /// Every peer that you may see
     Peers,
+    /// Place copies of a published file on other peers
+    Replicate(ReplicateArgs),
+    /// What runs, waits, or ended lately
+    Transfers(TransfersArgs),
+    /// Wait until a transfer ends
+    Wait(TransferArgs),
+    /// Stop a transfer where it is; what came stays
+    Pause(TransferArgs),
+    /// Let a paused transfer go on
+    Resume(TransferArgs),
+    /// End a transfer; what came is thrown away
+    Cancel(TransferArgs),
+    /// Hash stored content again; what is damaged is fetched again where another peer has it
+    Verify(VerifyArgs),
     /// Drop this peer's copy of a file
     Rm(RmArgs),
 }
@@ -133,6 +152,11 @@ pub(crate) struct UploadArgs {
     /// Who may see it: public (every account of the directory) or private (yours only)
     #[arg(long, value_name = "WHO", default_value_t = Visibility::Public)]
     pub(crate) visibility: Visibility,
+    #[command(flatten)]
+    pub(crate) copies: CopiesArgs,
+    /// Do not wait for the copies; they go on being placed
+    #[arg(long)]
+    pub(crate) no_wait: bool,
 }
 
 #[derive(Debug, Args)]
@@ -247,152 +271,5 @@ pub(crate) fn wanted_stdout_for_bytes(arguments: &[OsString]) -> bool {
             .any(|(at, word)| written(word) || follows(word, arguments.get(at + 1)))
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("\"{text}\" is no duration; write for example 500ms, 30s, 5min or 2h");
-    let duration = match text.parse::<u64>() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => text
-            .parse::<jiff::SignedDuration>()
-            .ok()
-            .and_then(|signed| Duration::try_from(signed).ok())
-            .ok_or_else(bad)?,
-    };
-    // A year bounds the arithmetic with deadlines.
-    let year = Duration::from_secs(366 * 86_400);
-    if duration.is_zero() || duration > year {
-        return Err(bad());
-    }
-    Ok(duration)
-}
-
-fn fingerprint(text: &str) -> Result<String, String> {
-    let digits = text
-        .strip_prefix("sha256:")
-        .unwrap_or_default()
-        .to_ascii_lowercase();
-    if digits.len() == 64 && digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-        Ok(format!("sha256:{digits}"))
-    } else {
-        Err("a fingerprint is \"sha256:\" and 64 hex digits".to_owned())
-    }
-}
-
-fn file_name(text: &str) -> Result<FileName, p2p_proto::name::BadName> {
-    text.parse()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn parsed(line: &[&str]) -> Result<Cli, clap::Error> {
-        let arguments: Vec<OsString> = std::iter::once("p2pctl")
-            .chain(line.iter().copied())
-            .map(Into::into)
-            .collect();
-        parse(&arguments)
-    }
-
-    #[test]
-    fn the_command_line_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn global_flags_stand_before_and_after_the_verb() {
-        for line in [
-            ["--json", "--timeout", "5min", "--socket", "/s", "status"],
-            ["status", "--json", "--timeout", "5min", "--socket", "/s"],
-        ] {
-            let globals = parsed(&line).unwrap().globals;
-            assert!(globals.json);
-            assert_eq!(globals.timeout, Some(Duration::from_secs(300)));
-            assert_eq!(globals.socket.as_deref(), Some(Path::new("/s")));
-        }
-    }
-
-    #[test]
-    fn a_reference_passes_through_untouched() {
-        for text in [
-            "ana/scan.tar@1",
-            "hash:DEADBEEF",
-            "name:x",
-            "A\u{308}",
-            "../x",
-            "a b",
-            "",
-        ] {
-            let Command::Download(args) = parsed(&["download", text]).unwrap().command else {
-                panic!("download");
-            };
-            assert_eq!(args.reference, text);
-        }
-        let Command::Info(args) = parsed(&["info", "--", "-rf"]).unwrap().command else {
-            panic!("info");
-        };
-        assert_eq!(args.reference, "-rf");
-    }
-
-    #[test]
-    fn a_dash_is_an_output_and_an_input() {
-        let Command::Download(args) = parsed(&["download", "x", "-o", "-"]).unwrap().command else {
-            panic!("download");
-        };
-        assert!(args.streams());
-        let Command::Upload(args) = parsed(&["upload", "-", "--name", "x"]).unwrap().command else {
-            panic!("upload");
-        };
-        assert_eq!(args.paths, [PathBuf::from("-")]);
-    }
-
-    #[test]
-    fn list_has_an_alias() {
-        assert!(matches!(parsed(&["ls"]).unwrap().command, Command::List));
-    }
-
-    #[test]
-    fn wrong_usage_is_refused() {
-        for line in [
-            &[][..],
-            &["frobnicate"],
-            &["upload"],
-            &["upload", "x", "--visibility", "group:lab"],
-            &["upload", "x", "--name", "../x"],
-            &["upload", "x", "--name", "a\u{202e}b"],
-            &["upload", "x", "--copies", "2"],
-            &["rm", "x", "--all"],
-            &["login", "--password", "secret"],
-            &["login", "--password-stdin", "--password-file", "f"],
-            &["login", "--ca-fingerprint", "sha256:12"],
-            &["login", "--trust-on-first-use", "--ca-file", "f"],
-            &["search", "--limit", "0"],
-            &["download", "x", "--on-conflict", "maybe"],
-            &["status", "--timeout", "0s"],
-            &["status", "--timeout", "soon"],
-        ] {
-            assert!(parsed(line).is_err(), "{line:?}");
-        }
-    }
-
-    #[test]
-    fn refused_arguments_still_say_where_json_goes() {
-        let words = |line: &[&str]| line.iter().map(OsString::from).collect::<Vec<_>>();
-        for line in [
-            &["p2pctl", "download", "-o", "-"][..],
-            &["p2pctl", "download", "-o-", "--x"],
-            &["p2pctl", "--json", "download", "--output=-"],
-        ] {
-            assert!(wanted_stdout_for_bytes(&words(line)), "{line:?}");
-        }
-        for line in [
-            &["p2pctl", "download", "-o", "x"][..],
-            &["p2pctl", "upload", "-o", "-"],
-        ] {
-            assert!(!wanted_stdout_for_bytes(&words(line)), "{line:?}");
-        }
-        assert_eq!(
-            verb_among(&words(&["p2pctl", "ls", "-x"])).as_deref(),
-            Some("list")
-        );
-    }
-}
+mod tests;

@@ -43,14 +43,21 @@ fn main() -> ExitCode {
 
 async fn run(ctx: &Context, command: Command) -> Result<(), Stop> {
     match command {
-        // These three decide themselves what an interruption leaves behind.
+        // These decide themselves what an interruption leaves behind.
         Command::Login(args) => commands::login::run(ctx, args).await,
         Command::Download(args) => commands::download::run(ctx, args).await,
         Command::Fetch(args) => commands::fetch::run(ctx, args).await,
+        Command::Upload(args) => commands::upload::run(ctx, args).await,
+        Command::Replicate(args) => commands::replicate::run(ctx, args).await,
+        Command::Transfers(args) => commands::transfers::run(ctx, &args).await,
+        Command::Wait(args) => commands::wait::run(ctx, args).await,
         Command::Logout => ctx.guard(commands::logout::run(ctx)).await,
         Command::Whoami => ctx.guard(commands::whoami::run(ctx)).await,
         Command::Status => ctx.guard(commands::status::run(ctx)).await,
-        Command::Upload(args) => ctx.guard(commands::upload::run(ctx, args)).await,
+        Command::Pause(args) => ctx.guard(commands::steer::pause(ctx, args)).await,
+        Command::Resume(args) => ctx.guard(commands::steer::resume(ctx, args)).await,
+        Command::Cancel(args) => ctx.guard(commands::steer::cancel(ctx, args)).await,
+        Command::Verify(args) => ctx.guard(commands::verify::run(ctx, args)).await,
         Command::List => ctx.guard(commands::list::run(ctx)).await,
         Command::Search(args) => ctx.guard(commands::search::run(ctx, args)).await,
         Command::Info(args) => ctx.guard(commands::info::run(ctx, args)).await,

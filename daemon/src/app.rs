@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use anyhow::Context;
 use jiff::Timestamp;
+use p2p_proto::ByteCount;
 use p2p_service::{accept, lifecycle::Lifecycle, notify, paths};
 use tokio::net::{TcpListener, UnixListener};
 
@@ -19,10 +20,11 @@ use crate::{
     meter::Meter,
     peer::{
         access::{Access, DirectoryGrants},
+        rpc::Copies,
         server::PeerPort,
     },
     store::{Store, StoreConfig},
-    transfer::{Transfers, publish::Publisher},
+    transfer::{Transfers, heal::heal_task, publish::Publisher},
 };
 
 /// A daemon whose sockets are bound.
@@ -73,17 +75,24 @@ impl App {
         let link = Link::default();
         let sent = Meter::default();
         let announcer = Announcer::new(store.clone());
-        let transfers = Transfers::new(
+        let transfers = Transfers::load(
             Arc::clone(&sessions),
             store.clone(),
             announcer.clone(),
             config.transfer.max_active,
             lifecycle.clone(),
-        );
+        )
+        .await?;
         let authority = Arc::new(DirectoryGrants::new(Arc::clone(&sessions), link.clone()));
         let port = PeerPort {
             sessions: Arc::clone(&sessions),
             link: link.clone(),
+            copies: Copies {
+                authority: authority.clone(),
+                sessions: Arc::clone(&sessions),
+                transfers: transfers.clone(),
+                accept: config.store.accept_copies,
+            },
             access: Access::new(authority, store.clone()),
             sent: sent.clone(),
         };
@@ -98,7 +107,13 @@ impl App {
         };
         let rpc = ControlRpc {
             config,
-            publisher: Publisher::new(Arc::clone(&sessions), store.clone(), announcer.clone()),
+            publisher: Publisher::new(
+                Arc::clone(&sessions),
+                store.clone(),
+                announcer.clone(),
+                transfers.clone(),
+            ),
+            lifecycle: lifecycle.clone(),
             sessions,
             link,
             store,
@@ -152,6 +167,7 @@ impl App {
         }
         tracing::info!("store {}: {}", usage.path.display(), health::room(&usage));
         port.spawn(peers, &lifecycle);
+        background(&rpc, &lifecycle);
         let slots = Arc::clone(&rpc.slots);
         let path = rpc.descriptor_socket.clone();
         let serving = descriptors::serve(descriptors, slots, lifecycle.clone());
@@ -162,6 +178,25 @@ impl App {
         lifecycle.spawn("pings", pings::pings_task(pinger, lifecycle.soft().clone()));
         notify::ready();
         Ok(())
+    }
+}
+
+/// What works without being asked: transfers of the last run go on, what is damaged is fetched anew, and all is hashed
+/// again from time to time.
+fn background(rpc: &ControlRpc, lifecycle: &Lifecycle) {
+    rpc.transfers.restore();
+    let healing = heal_task(rpc.transfers.clone(), rpc.store.clone(), lifecycle.soft().clone());
+    lifecycle.spawn("healing", healing);
+    let publisher = rpc.publisher.clone();
+    let publishing = publisher.finish_unfinished(lifecycle.soft().clone());
+    lifecycle.spawn("publishing", publishing);
+    if let Some(ByteCount(rate)) = rpc.config.store.scrub_rate.0 {
+        let (store, every) = (rpc.store.clone(), rpc.config.store.scrub_every.0);
+        let soft = lifecycle.soft().clone();
+        lifecycle.spawn("scrub", async move {
+            store.scrub(rate, every, soft).await;
+            Ok(())
+        });
     }
 }
 

@@ -3,11 +3,12 @@
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
-use p2p_proto::{ByteCount, PEER_PORT, PeerName};
+use p2p_proto::{ByteCount, PEER_PORT, PeerName, rest::session::AcceptCopies};
 use p2p_service::{
-    config::{ConfigError, Limit},
+    config::{ConfigError, HumanDuration, Limit},
     paths,
 };
 use serde::Deserialize;
@@ -80,7 +81,28 @@ pub struct Store {
     /// Never fill the disk beyond this.
     pub reserve_free: ByteCount,
     /// Who may place copies here.
-    pub accept_copies: Later<Own>,
+    pub accept_copies: AcceptCopies,
+    /// Bytes per second at which stored content is hashed again in the background; `off` for never.
+    pub scrub_rate: ScrubRate,
+    /// So often each content.
+    pub scrub_every: HumanDuration,
+}
+
+/// Bytes per second, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScrubRate(pub Option<ByteCount>);
+
+impl<'de> Deserialize<'de> for ScrubRate {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        match text.parse().map_err(serde::de::Error::custom)? {
+            ByteCount(0) => Err(serde::de::Error::custom("write \"off\" for never")),
+            rate => Ok(Self(Some(rate))),
+        }
+    }
 }
 
 /// `[transfer]`
@@ -153,7 +175,9 @@ impl Default for Store {
             path: PathBuf::new(),
             max_size: Limit(None),
             reserve_free: ByteCount(1 << 30),
-            accept_copies: Later::default(),
+            accept_copies: AcceptCopies::Own,
+            scrub_rate: ScrubRate(Some(ByteCount(8 << 20))),
+            scrub_every: HumanDuration(Duration::from_secs(30 * 24 * 3600)),
         }
     }
 }
@@ -252,7 +276,7 @@ macro_rules! only {
     )*};
 }
 
-only!(No = "false", Own = "own", Unlimited = "unlimited", Nowhere = "");
+only!(No = "false", Unlimited = "unlimited", Nowhere = "");
 
 #[cfg(test)]
 mod tests {
@@ -284,6 +308,8 @@ mod tests {
             max_size = "unlimited"
             reserve_free = "1GiB"
             accept_copies = "own"
+            scrub_rate = "8MiB"
+            scrub_every = "30d"
             [transfer]
             max_active = 4
             upload_limit = "unlimited"
@@ -296,6 +322,15 @@ mod tests {
         let config = load(text).unwrap();
         assert_eq!(config.store_path(), Path::new("/var/lib/p2pd/store"));
         assert_eq!(config.store.reserve_free, ByteCount(1 << 30));
+    }
+
+    #[test]
+    fn whose_copies_are_taken_and_how_fast_is_hashed_can_be_said() {
+        let config = load("[store]\naccept_copies = \"cluster\"\nscrub_rate = \"off\"\n").unwrap();
+        assert_eq!(config.store.accept_copies, AcceptCopies::Cluster);
+        assert_eq!(config.store.scrub_rate, ScrubRate(None));
+        assert!(load("[store]\nscrub_rate = \"0B\"\n").is_err());
+        assert!(load("[store]\naccept_copies = \"all\"\n").is_err());
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::{
     names::server_names,
     reload::{Reload, Reloader},
     routes,
-    serving::{Limits, Protocol, Serving},
+    serving::{Limits, Origin, Protocol, Refusals, Serving},
     state::{Parts, Settings, State},
     storage::{Sqlite, Storage},
 };
@@ -45,6 +45,16 @@ pub struct App {
     admin: UnixListener,
     url: String,
     lock: File,
+    bounds: Bounds,
+}
+
+/// How many connections there may be, and how long they may take for what.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Bounds {
+    /// Before TLS is made.
+    pub accept: AcceptLimits,
+    /// From then on, and on the admin socket.
+    pub http: Limits,
 }
 
 /// A directory that runs.
@@ -87,7 +97,15 @@ impl App {
             addresses,
             admin,
             lock,
+            bounds: Bounds::default(),
         })
+    }
+
+    /// With other bounds on connections.
+    #[must_use]
+    pub fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
     }
 
     /// Where the API listens, in the order configured.
@@ -105,25 +123,26 @@ impl App {
     /// Serves until the life cycle stops. `file` is what a reload reads, as it was given on the command line.
     #[must_use]
     pub fn start(self, lifecycle: &Lifecycle, file: Option<PathBuf>) -> Running {
+        let refusals = Arc::new(Refusals::default());
         let serving = |router| Serving {
             router,
-            limits: Limits::default(),
+            limits: self.bounds.http,
             lifecycle: lifecycle.clone(),
+            refusals: refusals.clone(),
         };
         let api = serving(routes::router(self.state.clone()));
         let tls = self.certificate.served();
-        let limits = AcceptLimits::default();
         let accepting = accept::serve_tls(
             self.listeners,
             tls,
-            limits,
+            self.bounds.accept,
             lifecycle.clone(),
             move |stream, from| {
                 let protocol = match stream.get_ref().1.alpn_protocol() {
                     Some(b"h2") => Protocol::Http2,
                     _ => Protocol::Http1,
                 };
-                api.clone().connection(stream, protocol, Some(from))
+                api.clone().connection(stream, protocol, Origin::Address(from))
             },
         );
         let admin_router = admin::server::router(self.state.clone());
@@ -195,6 +214,7 @@ pub async fn open_state(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resul
         settings: Settings {
             liveness: config.liveness,
             session: config.session,
+            limits: config.limits,
         },
     }))
 }

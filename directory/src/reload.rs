@@ -77,6 +77,7 @@ impl Reload {
         self.state.set_settings(Settings {
             liveness: new.liveness,
             session: new.session,
+            limits: new.limits,
         });
         // The host's own addresses may have changed as well.
         self.certificate.rename(server_names(&new.api.names));

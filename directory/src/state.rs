@@ -21,6 +21,7 @@ use crate::{
     clock::{Clock, after},
     config,
     leases::Leases,
+    rate::{Rate, Source},
     storage::Storage,
 };
 
@@ -40,6 +41,10 @@ pub struct State {
     pub throttle: Throttle,
     /// Tells the time.
     pub clock: Arc<dyn Clock>,
+    /// Bounds how often somebody asks.
+    pub requests: Rate<Source>,
+    /// Bounds how often an account reports.
+    pub reports: Rate<Uuid>,
     /// Wakes the sweeper.
     pub leases: Leases,
     settings: RwLock<Settings>,
@@ -52,6 +57,8 @@ pub struct Settings {
     pub liveness: config::Liveness,
     /// How long a login lasts.
     pub session: config::Session,
+    /// What others may have.
+    pub limits: config::Limits,
 }
 
 /// What a [`State`] is made of.
@@ -81,6 +88,8 @@ impl From<Parts> for State {
             cluster: parts.cluster,
             passwords: parts.passwords,
             throttle: Throttle::default(),
+            requests: Rate::default(),
+            reports: Rate::default(),
             clock: parts.clock,
             leases: Leases::default(),
             settings: RwLock::new(parts.settings),

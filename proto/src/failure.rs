@@ -150,7 +150,7 @@ impl fmt::Display for FailureKind {
 }
 
 /// One failure: what happened, to what, and what to do next.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
     /// What sort of failure.
@@ -158,8 +158,10 @@ pub struct Failure {
     /// What happened, to what; no full stop unless it is several sentences.
     pub message: String,
     /// What to do next.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
     /// With `Ambiguous`: references that are exact.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub candidates: Vec<String>,
 }
 

@@ -23,7 +23,8 @@ use p2p_daemon::{
 use p2p_proto::{
     DATA_ALPN,
     v1::{
-        HaveRequest, HaveResponse, HelloRequest, HelloResponse, LayerRequest, LayerResponse,
+        HaveRequest, HaveResponse, HelloRequest, HelloResponse, LayerRequest, LayerResponse, PlaceProgress,
+        PlaceRequest,
         peer_service_server::{PeerService, PeerServiceServer},
     },
 };
@@ -205,6 +206,16 @@ struct Words(Arc<Served>);
 #[tonic::async_trait]
 impl PeerService for Words {
     type LayerStream = Pin<Box<dyn Stream<Item = Result<LayerResponse, Status>> + Send>>;
+    type ReplicateStream = Pin<Box<dyn Stream<Item = Result<PlaceProgress, Status>> + Send>>;
+
+    /// It says that it has made the copy, and has not.
+    async fn replicate(&self, _: Request<PlaceRequest>) -> Result<Response<Self::ReplicateStream>, Status> {
+        let done = PlaceProgress {
+            state: "done".into(),
+            ..PlaceProgress::default()
+        };
+        Ok(Response::new(Box::pin(tokio_stream::iter([Ok(done)]))))
+    }
 
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloResponse>, Status> {
         let version = request.into_inner().versions.into_iter().max().unwrap_or(1);

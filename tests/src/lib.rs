@@ -5,6 +5,7 @@ pub mod check;
 pub mod data;
 pub mod directory;
 pub mod forge;
+pub mod http2;
 pub mod liar;
 pub mod line;
 pub mod listener;
@@ -12,11 +13,13 @@ pub mod meddler;
 pub mod peer;
 pub mod process;
 pub mod proxy;
+pub mod torture;
 pub mod visitor;
 pub mod wait;
 
 pub use directory::{Account, Directory};
 pub use peer::{Answer, Peer};
+pub use process::Process;
 
 /// A directory with one account, and peers that are logged in to it.
 pub struct World {
@@ -70,6 +73,15 @@ impl World {
         let peer = self.peer(peer, "");
         peer.login(&self.directory, &account);
         (peer, account)
+    }
+
+    /// A peer that others reach through the proxy, logged in as `ana`.
+    #[must_use]
+    pub fn behind(&self, proxy: &proxy::Proxy, name: &str) -> Peer {
+        let peer = self.peer(name, &proxy.advertised());
+        proxy.leads_to(peer.port);
+        peer.login(&self.directory, &self.ana);
+        peer
     }
 
     /// A path for a file of the test's.

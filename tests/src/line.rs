@@ -114,6 +114,22 @@ impl Line {
         heard
     }
 
+    /// Says this, and hears nothing. It must be short enough to wait on the way.
+    ///
+    /// # Panics
+    /// When it does not fit.
+    pub fn tells(&mut self, bytes: &[u8]) {
+        let Self { runtime, stream } = self;
+        runtime.block_on(async {
+            let telling = async {
+                // The peer may have closed already.
+                let _ = stream.write_all(bytes).await;
+                let _ = stream.flush().await;
+            };
+            timeout(PATIENCE, telling).await.expect("room on the way");
+        });
+    }
+
     /// Says this, whether the peer listens or not, and hears what comes until it closes.
     ///
     /// # Panics

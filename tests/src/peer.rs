@@ -4,7 +4,8 @@ use std::{
     fs,
     io::Write,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
+    time::Duration,
 };
 
 use serde_json::Value;
@@ -77,6 +78,24 @@ impl Peer {
     pub fn restart(&mut self) {
         self.process = serve(&self.folder);
         self.wait_until_up();
+    }
+
+    /// The same, soon after it is up; what it said when it does not come up in this time.
+    ///
+    /// # Errors
+    /// Its log.
+    pub fn try_restart(&mut self, limit: Duration) -> Result<(), String> {
+        self.process = serve(&self.folder);
+        let socket = self.socket();
+        let look = || match std::os::unix::net::UnixStream::connect(&socket) {
+            Ok(_) => Some(true),
+            Err(_) => (!self.process.runs()).then_some(false),
+        };
+        match wait::closely(limit, look) {
+            Some(true) => Ok(()),
+            Some(false) => Err(format!("it ended: {}", self.process.log())),
+            None => Err(format!("no socket: {}", self.process.log())),
+        }
     }
 
     /// The control socket.
@@ -153,6 +172,53 @@ impl Peer {
         command
     }
 
+    /// Ends it by SIGKILL, and starts it again as it was.
+    pub fn restart_after_kill(&mut self) {
+        self.process.kill();
+        self.restart();
+    }
+
+    /// Runs `p2pctl`, which must fail with this exit code; the last line that it said.
+    ///
+    /// # Panics
+    /// When it ends otherwise.
+    #[must_use]
+    pub fn says_last(&self, code: i32, args: &[&str]) -> String {
+        let answer = self.ctl(args);
+        assert_eq!(answer.code, code, "{args:?}: {answer:?}");
+        answer.err.lines().last().unwrap_or_default().to_owned()
+    }
+
+    /// Runs `p2pctl --json` and does not wait for it.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn begin(&self, args: &[&str]) -> Running {
+        let args: Vec<&str> = args.iter().copied().chain(["--json"]).collect();
+        Running(self.command(&args).spawn().expect("p2pctl"))
+    }
+
+    /// The newest transfer that fits, as `p2pctl transfers` tells of it.
+    #[must_use]
+    pub fn transfer(&self, direction: &str, name: &str) -> Option<Value> {
+        let all = self.json(&["transfers"]);
+        let fits = |transfer: &&Value| transfer["direction"] == direction && transfer["name"] == name;
+        all["transfers"].as_array()?.iter().rev().find(fits).cloned()
+    }
+
+    /// Waits until the newest download of this name is in that state; how it is then told of.
+    ///
+    /// # Panics
+    /// When that takes longer than `limit`.
+    pub fn until_download(&self, name: &str, state: &str, limit: Duration) -> Value {
+        let what = format!("the download of {name} to be {state}");
+        wait::until(&what, limit, || {
+            self.transfer("download", name)
+                .filter(|transfer| transfer["state"] == state)
+        })
+    }
+
     /// Runs `p2pctl --json`, which must exit with 0; what it printed.
     ///
     /// # Panics
@@ -219,6 +285,25 @@ impl Peer {
             assert!(process.runs(), "p2pd ended: {}", process.log());
             std::os::unix::net::UnixStream::connect(&socket).ok()
         });
+    }
+}
+
+/// A `p2pctl` that runs.
+pub struct Running(Child);
+
+impl Running {
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it cannot be waited for.
+    #[must_use]
+    pub fn end(self) -> Answer {
+        let output = self.0.wait_with_output().expect("p2pctl");
+        Answer {
+            code: output.status.code().unwrap_or(-1),
+            out: output.stdout,
+            err: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
     }
 }
 

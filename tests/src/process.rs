@@ -49,6 +49,37 @@ impl Process {
         self.child.id()
     }
 
+    /// How many lines of its log have this in them.
+    #[must_use]
+    pub fn said(&self, what: &str) -> usize {
+        self.log().lines().filter(|line| line.contains(what)).count()
+    }
+
+    /// How many descriptors it has open.
+    ///
+    /// # Panics
+    /// When it is gone.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        let folder = format!("/proc/{}/fd", self.id());
+        std::fs::read_dir(folder).expect("a running process").count()
+    }
+
+    /// How much memory it has, in bytes.
+    ///
+    /// # Panics
+    /// When it is gone.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line
+            .and_then(|line| line.trim().strip_suffix(" kB"))
+            .expect("a size");
+        kib.parse::<u64>().expect("a number") << 10
+    }
+
     /// It has not ended.
     pub fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
@@ -100,14 +131,17 @@ impl Drop for Process {
     }
 }
 
-/// One of the programs, beside the folder of the running test.
+/// One of the programs, beside the running one or, for a test, beside its folder.
 ///
 /// # Panics
 /// When it was not built: `cargo build --workspace` first.
 #[must_use]
 pub fn program(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the running test");
-    let folder = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
+    let running = std::env::current_exe().expect("the running program");
+    let mut folder = running.parent().expect("target/PROFILE/PROGRAM");
+    if folder.ends_with("deps") {
+        folder = folder.parent().expect("target/PROFILE/deps/TEST");
+    }
     let program = folder.join(name);
     assert!(
         program.exists(),

@@ -83,6 +83,12 @@ mod tests {
             "public",
             "partial 25 %, pinned",
         ];
-        assert_eq!(row(held), expected);
+        assert_eq!(row(held.clone()), expected);
+        let damaged = HeldFile {
+            pinned: false,
+            state: "damaged".into(),
+            ..held
+        };
+        assert_eq!(row(damaged)[5], "damaged");
     }
 }

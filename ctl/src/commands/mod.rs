@@ -7,11 +7,17 @@ pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod peers;
+pub(crate) mod placing;
+pub(crate) mod replicate;
 pub(crate) mod rm;
 pub(crate) mod search;
 pub(crate) mod status;
+pub(crate) mod steer;
 pub(crate) mod transfer;
+pub(crate) mod transfers;
 pub(crate) mod upload;
+pub(crate) mod verify;
+pub(crate) mod wait;
 pub(crate) mod whoami;
 
 use p2p_proto::{Failure, FailureKind};

@@ -92,9 +92,10 @@ impl Transfer {
             .map_or("", |publication| &publication.name);
         line.show(|| {
             let text = known.step.line(name);
-            match progress.waiting.as_str() {
-                "" => format!("{text}{}", progress::from(&progress.sources)),
-                why => format!("{text}  {}", one_line(why)),
+            match (progress.waiting.as_str(), progress.state.as_str()) {
+                ("", "" | "transferring") => format!("{text}{}", progress::from(&progress.sources)),
+                ("", state) => format!("{text}  {}", one_line(state)),
+                (why, _) => format!("{text}  {}", one_line(why)),
             }
         });
     }
@@ -106,16 +107,7 @@ impl Transfer {
         if known.id.is_empty() {
             return why;
         }
-        let percent = match known.step.percent() {
-            Some(percent) => format!(" ({percent} %)"),
-            None => String::new(),
-        };
-        let begin = match why.kind {
-            FailureKind::Interrupted => "Stopped waiting".to_owned(),
-            _ => why.message,
-        };
-        let message = format!("{begin}; transfer {} goes on{percent}", known.id);
-        let failure = Failure::new(why.kind, message);
+        let failure = stays(why, &known.id, known.step.percent(), "goes on");
         match hint {
             Some(hint) => failure.hint(hint),
             None => failure,
@@ -123,11 +115,30 @@ impl Transfer {
     }
 }
 
-/// The line that stays: `scan.tar   100 %  4.1 GiB  940 MiB/s  from ws1, gpu1`.
+/// The line that stays: `scan.tar   100 %  4.1 GiB  940 MiB/s  from ws1, gpu1  resumed at 61 %`.
 pub(crate) fn summary(publication: &Publication, done: &DownloadDone) -> String {
     let moved = publication.size.saturating_sub(done.resumed_bytes);
     let line = progress::finished(&publication.name, publication.size, moved, done.seconds);
-    format!("{line}{}", progress::from(&done.sources))
+    let from = progress::from(&done.sources);
+    let earlier = Step {
+        done: done.resumed_bytes,
+        total: Some(publication.size),
+        rate: 0,
+    };
+    match earlier.percent() {
+        Some(percent) if done.resumed_bytes > 0 => format!("{line}{from}  resumed at {percent} %"),
+        _ => format!("{line}{from}"),
+    }
+}
+
+/// What a stop of the waiting means for a transfer that `does` this: `Stopped waiting; transfer 42 goes on (61 %)`.
+pub(super) fn stays(why: Failure, id: &str, percent: Option<u64>, does: &str) -> Failure {
+    let percent = percent.map_or_else(String::new, |percent| format!(" ({percent} %)"));
+    let begin = match why.kind {
+        FailureKind::Interrupted => "Stopped waiting".to_owned(),
+        _ => why.message,
+    };
+    Failure::new(why.kind, format!("{begin}; transfer {id} {does}{percent}"))
 }
 
 /// The publication that a started transfer named.
@@ -165,6 +176,32 @@ mod tests {
         assert_eq!(
             sentence(&transfer.goes_on(interrupted(), None)),
             "Stopped waiting; transfer 42 goes on (61 %)."
+        );
+    }
+
+    #[test]
+    fn the_last_line_says_what_an_earlier_attempt_left() {
+        let publication = Publication {
+            name: "scan.tar".into(),
+            size: 100 << 20,
+            ..Publication::default()
+        };
+        let mut done = DownloadDone {
+            seconds: 3.0,
+            resumed_bytes: 61 << 20,
+            sources: vec![p2p_proto::v1::SourceBytes {
+                peer: "ws1".into(),
+                bytes: 39 << 20,
+            }],
+        };
+        assert_eq!(
+            summary(&publication, &done),
+            "scan.tar   100 %  100 MiB  13.0 MiB/s  from ws1  resumed at 61 %"
+        );
+        done.resumed_bytes = 0;
+        assert_eq!(
+            summary(&publication, &done),
+            "scan.tar   100 %  100 MiB  33.3 MiB/s  from ws1"
         );
     }
 }

@@ -1,14 +1,18 @@
 //! The JSON that scripts read: one typed object per command, `"schema": "p2pctl.COMMAND/1"` first. Fields are only
 //! ever added; what is unknown is `null`. Owns no state.
 
+mod copies;
 mod files;
 mod session;
+mod tasks;
 mod transfers;
 
+pub(crate) use copies::{Copy, Replicate, Verify};
 pub(crate) use files::{Info, List, Peers, Rm, Search};
 use p2p_proto::{Failure, FailureKind};
 use serde::Serialize;
 pub(crate) use session::{Login, Logout, Status, Whoami};
+pub(crate) use tasks::{Transfer, Transfers};
 pub(crate) use transfers::{Download, InputError, Upload, Uploaded};
 
 /// The object as one line.

@@ -2,6 +2,7 @@
 
 pub(crate) mod json;
 pub(crate) mod progress;
+pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod time;
 
@@ -26,6 +27,8 @@ pub(crate) struct Output {
     quiet: bool,
     verbose: bool,
     progress: bool,
+    /// A table may be drawn again in its place.
+    redraws: bool,
     color_stdout: bool,
     color_stderr: bool,
 }
@@ -70,6 +73,7 @@ impl Output {
             quiet: globals.quiet,
             verbose: globals.verbose > 0,
             progress: stderr_terminal && !(globals.quiet || globals.json || globals.no_progress),
+            redraws: !(globals.json || globals.no_progress),
             color_stdout: colors(io::stdout().is_terminal()),
             color_stderr: colors(stderr_terminal),
         }
@@ -83,6 +87,7 @@ impl Output {
             quiet: false,
             verbose: false,
             progress: false,
+            redraws: false,
             color_stdout: false,
             color_stderr: false,
         }

@@ -33,6 +33,14 @@ impl Progress {
         }
     }
 
+    /// Does something that writes to the terminal, with the line out of its way.
+    pub(crate) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
+        match &self.bar {
+            Some(bar) => bar.suspend(work),
+            None => work(),
+        }
+    }
+
     /// Takes the line away.
     pub(crate) fn clear(&self) {
         if let Some(bar) = &self.bar {
@@ -102,6 +110,11 @@ pub(crate) fn finished(label: &str, size: u64, moved: u64, seconds: f64) -> Stri
         line.push_str(&format!("  {}", rate(per_second)));
     }
     line
+}
+
+/// The line that stays of one target: `Placing    gpu1 100 %`.
+pub(crate) fn finished_at(label: &str, target: &str) -> String {
+    format!("{}{} 100 %", begin(label), one_line(target))
 }
 
 /// `  from ws1, gpu1`; empty without sources.

@@ -6,7 +6,10 @@ use p2p_proto::{Failure, PeerName, rest, v1};
 use crate::{
     identity::session::Session,
     store::HeldFile,
-    transfer::progress::{Outcome, State, Transfer},
+    transfer::{
+        place::Placed,
+        progress::{Outcome, Progress, State, Transfer},
+    },
 };
 
 /// A time as text; none is empty.
@@ -47,7 +50,12 @@ pub fn held(from: &HeldFile) -> v1::HeldFile {
     v1::HeldFile {
         publication: Some(publication(&from.publication)),
         pinned: false,
-        state: "complete".into(),
+        state: if from.damaged.is_some() {
+            "damaged"
+        } else {
+            "complete"
+        }
+        .into(),
         stored_bytes: from.stored_bytes,
     }
 }
@@ -98,17 +106,107 @@ fn sources(from: Vec<(PeerName, u64)>) -> Vec<v1::SourceBytes> {
 /// How far a transfer is.
 pub fn progress(transfer: &Transfer) -> v1::DownloadProgress {
     let now = transfer.progress();
-    let waiting = match now.state {
-        State::Waiting(reason) => reason,
-        State::Queued => "other transfers run first".into(),
-        _ => String::new(),
-    };
+    let still = matches!(now.state, State::Waiting | State::Queued | State::Paused);
     v1::DownloadProgress {
         done_bytes: now.done,
-        total_bytes: transfer.publication.size,
+        total_bytes: now.size.unwrap_or(now.done),
         rate: transfer.rate(),
         sources: sources(transfer.sources()),
-        waiting,
+        state: now.state.word().into(),
+        waiting: if still { now.reason } else { String::new() },
+    }
+}
+
+/// A transfer as it is now.
+pub fn transfer(from: &Transfer) -> v1::Transfer {
+    let Progress {
+        state,
+        reason,
+        entered_at,
+        done,
+        size,
+        hash,
+        ..
+    } = from.progress();
+    let rate = if state.is_final() { 0 } else { from.rate() };
+    let left = size.map(|size| size.saturating_sub(done));
+    let eta = left.and_then(|left| left.checked_div(rate));
+    let peers = from.givers().into_iter().map(|giver| v1::TransferPeer {
+        peer: giver.name.to_string(),
+        bytes: giver.bytes,
+        silent_since: time(giver.silent_since),
+    });
+    v1::Transfer {
+        id: from.id.to_string(),
+        direction: from.job.direction().into(),
+        owner: from.owner().to_string(),
+        name: from.name().to_string(),
+        hash: hash.map(|hash| hash.to_string()).unwrap_or_default(),
+        size,
+        done_bytes: done,
+        rate,
+        eta_s: eta.filter(|_| matches!(state, State::Transferring)),
+        state: state.word().into(),
+        reason,
+        entered_at: entered_at.to_string(),
+        started_at: from.began_at.to_string(),
+        peers: peers.collect(),
+        failure: match state {
+            State::Failed(failure) => Some(v1_failure(failure)),
+            _ => None,
+        },
+    }
+}
+
+fn v1_failure(from: Failure) -> v1::Failure {
+    v1::Failure {
+        kind: from.kind.to_string(),
+        message: from.message,
+        hint: from.hint.unwrap_or_default(),
+        candidates: from.candidates,
+    }
+}
+
+/// A copy that is being placed.
+pub fn placement(from: &Transfer) -> v1::Placement {
+    let now = transfer(from);
+    v1::Placement {
+        transfer_id: now.id,
+        peer: match &from.job {
+            crate::transfer::job::Job::Replicate { peer, .. } => peer.to_string(),
+            _ => String::new(),
+        },
+        state: now.state,
+        reason: now.reason,
+        done_bytes: now.done_bytes,
+        total_bytes: now.size.unwrap_or_default(),
+    }
+}
+
+/// What came of a wish for copies; this peer's first.
+pub fn placed(
+    from: Placed,
+    publication_: &rest::publications::Publication,
+    here: &PeerName,
+) -> v1::ReplicateDone {
+    let mut durable = from.durable;
+    durable.sort_by_key(|name| name != here);
+    let durable = durable.into_iter().map(|peer| (peer, "durable", String::new()));
+    let failed = from
+        .failed
+        .into_iter()
+        .map(|(peer, reason)| (peer, "failed", reason));
+    v1::ReplicateDone {
+        publication: Some(publication(publication_)),
+        wanted: from.wanted,
+        copies: durable
+            .chain(failed)
+            .map(|(peer, state, reason)| v1::Copy {
+                peer: peer.to_string(),
+                state: state.into(),
+                reason,
+            })
+            .collect(),
     }
 }
 
@@ -116,7 +214,7 @@ pub fn progress(transfer: &Transfer) -> v1::DownloadProgress {
 pub fn done(outcome: Outcome) -> v1::DownloadDone {
     v1::DownloadDone {
         seconds: outcome.seconds,
-        resumed_bytes: 0,
+        resumed_bytes: outcome.resumed,
         sources: sources(outcome.sources),
     }
 }
@@ -133,6 +231,7 @@ pub fn upload_done(publication_: &rest::publications::Publication, here: &PeerNa
         copies: vec![v1::Copy {
             peer: here.to_string(),
             state: "durable".into(),
+            reason: String::new(),
         }],
     }
 }

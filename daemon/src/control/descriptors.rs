@@ -1,7 +1,9 @@
 //! The side socket: a client sends the 16 bytes of its slot with exactly one descriptor, and reads one byte: 0 for taken.
 //!
 //! The daemon never opens a path that a user names; it reads and writes only what it is passed here, and only regular
-//! files. Whatever else arrives is closed.
+//! files. Whatever else arrives is closed. A file may be one of a file system that answers nobody (FUSE, NFS): it is asked
+//! and closed on a thread that may block, and holds its user's place for as long as that lasts, so that one user cannot
+//! block more threads than he has places.
 
 use std::{
     io::{self, IoSliceMut},
@@ -11,7 +13,11 @@ use std::{
     time::Duration,
 };
 
-use p2p_service::lifecycle::Lifecycle;
+use p2p_service::{
+    accept::{LocalLimits, Place, serve_unix},
+    lifecycle::Lifecycle,
+    once::OncePerMinute,
+};
 use rustix::{
     fs::{FileType, OFlags},
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags},
@@ -19,11 +25,10 @@ use rustix::{
 use tokio::{
     io::{AsyncWriteExt, Interest},
     net::{UnixListener, UnixStream},
-    sync::Semaphore,
     time::timeout,
 };
 
-use super::slots::{Purpose, Slots, Token};
+use super::slots::{Passed, Purpose, Slots, Token};
 
 /// What a client may take to pass its descriptor.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -31,8 +36,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often descriptors that nobody claimed are closed.
 const TIDY: Duration = Duration::from_secs(5);
 
-/// Connections at once.
-const CONNECTIONS: usize = 64;
+/// Connections, and files that nobody claimed yet. A user has 8 slots and may be filling all of them again.
+const CONNECTIONS: LocalLimits = LocalLimits {
+    name: "the descriptor socket",
+    per_user: 16,
+    total: 128,
+};
 
 /// The answer to a descriptor that was taken.
 const TAKEN: u8 = 0;
@@ -43,51 +52,95 @@ const REFUSED: u8 = 1;
 /// Takes descriptors until the daemon stops.
 ///
 /// # Errors
-/// When the socket fails.
+/// None; the signature is that of a service task.
 pub async fn serve(listener: UnixListener, slots: Arc<Slots>, lifecycle: Lifecycle) -> anyhow::Result<()> {
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
-    let mut tidying = tokio::time::interval(TIDY);
-    loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else {
-            return Ok(());
-        };
-        let (stream, _) = tokio::select! {
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!("the descriptor socket cannot accept: {error}");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                }
-            },
-            _ = tidying.tick() => {
-                slots.close_unclaimed();
-                continue;
+    let said = Arc::new(OncePerMinute::default());
+    let soft = lifecycle.soft();
+    let tidied = Arc::clone(&slots);
+    let tidying = async {
+        let mut tick = tokio::time::interval(TIDY);
+        loop {
+            tick.tick().await;
+            close_elsewhere(tidied.unclaimed());
+        }
+    };
+    let serving = serve_unix(listener, CONNECTIONS, soft.clone(), |stream, uid, place| {
+        let (slots, said, soft) = (Arc::clone(&slots), Arc::clone(&said), soft.clone());
+        async move {
+            let taking = timeout(PATIENCE, take(stream, uid, place, slots));
+            let why = tokio::select! {
+                taken = taking => match taken {
+                    Ok(Ok(())) => return,
+                    Ok(Err(error)) => error,
+                    Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it took too long"),
+                },
+                () = soft.cancelled() => return,
+            };
+            if said.may_say(uid) {
+                tracing::warn!("user {uid} passed no file: {why}");
             }
-            () = lifecycle.soft().cancelled() => return Ok(()),
-        };
-        let slots = Arc::clone(&slots);
-        lifecycle.spawn_request(async move {
-            let _place = place;
-            if !matches!(timeout(PATIENCE, take(stream, &slots)).await, Ok(Ok(()))) {
-                tracing::debug!("a descriptor was not passed");
-            }
-        });
+        }
+    });
+    tokio::select! {
+        () = serving => {}
+        () = tidying => {}
+    }
+    Ok(())
+}
+
+/// Closing may block.
+fn close_elsewhere(files: Vec<Passed>) {
+    for file in files {
+        // A thread for each: one that hangs must not keep the others open.
+        drop(tokio::task::spawn_blocking(move || drop(file)));
     }
 }
 
-async fn take(mut stream: UnixStream, slots: &Slots) -> io::Result<()> {
-    let uid = stream.peer_cred()?.uid();
-    let (token, file) = stream.async_io(Interest::READABLE, || receive(&stream)).await?;
-    let fits = slots
-        .purpose(&token, uid)
-        .is_some_and(|purpose| is_fit(&file, purpose));
-    let taken = fits && slots.fill(&token, uid, file);
-    stream.write_all(&[if taken { TAKEN } else { REFUSED }]).await
+async fn take(mut stream: UnixStream, uid: u32, place: Place<u32>, slots: Arc<Slots>) -> io::Result<()> {
+    let received = stream.async_io(Interest::READABLE, || receive(&stream)).await?;
+    if received.bytes == 0 && received.files.is_empty() {
+        // It only looked, and left.
+        return Ok(());
+    }
+    let judging = tokio::task::spawn_blocking(move || judge(received, uid, place, &slots));
+    let taken = judging.await.map_err(io::Error::other)?;
+    let answer = if taken.is_ok() { TAKEN } else { REFUSED };
+    // Who did not wait for the answer does not get it.
+    let _ = stream.write_all(&[answer]).await;
+    taken
 }
 
-/// One message: a token and exactly one descriptor. More are closed with the message.
-fn receive(stream: &UnixStream) -> io::Result<(Token, OwnedFd)> {
+/// Blocks for as long as the file does.
+fn judge(received: Received, uid: u32, place: Place<u32>, slots: &Slots) -> io::Result<()> {
+    let refused = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    let (token, mut files) = (received.token, received.files);
+    let whole = received.bytes == token.len() && !received.cut;
+    let Some(file) = files.pop().filter(|_| whole && files.is_empty()) else {
+        return refused("not a slot and one file");
+    };
+    let Some(purpose) = slots.purpose(&token, uid) else {
+        return refused("it has no such slot");
+    };
+    if !is_fit(&file, purpose) {
+        return refused("the file is not regular, or not open in the right way");
+    }
+    let place = Some(place);
+    match slots.fill(&token, uid, Passed { file, place }) {
+        Ok(()) => Ok(()),
+        Err(_) => refused("its slot is filled or over"),
+    }
+}
+
+/// One message.
+struct Received {
+    token: Token,
+    bytes: usize,
+    files: Vec<OwnedFd>,
+    /// There were more files than room for them.
+    cut: bool,
+}
+
+fn receive(stream: &UnixStream) -> io::Result<Received> {
     let mut token = Token::default();
     // Room for two: a second one is seen and refused, not silently cut.
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
@@ -98,7 +151,7 @@ fn receive(stream: &UnixStream) -> io::Result<(Token, OwnedFd)> {
         &mut control,
         RecvFlags::CMSG_CLOEXEC | RecvFlags::DONTWAIT,
     )?;
-    let mut files: Vec<OwnedFd> = control
+    let files: Vec<OwnedFd> = control
         .drain()
         .filter_map(|message| match message {
             RecvAncillaryMessage::ScmRights(files) => Some(files),
@@ -106,11 +159,12 @@ fn receive(stream: &UnixStream) -> io::Result<(Token, OwnedFd)> {
         })
         .flatten()
         .collect();
-    let whole = received.bytes == token.len() && !received.flags.contains(ReturnFlags::CTRUNC);
-    match files.pop() {
-        Some(file) if whole && files.is_empty() => Ok((token, file)),
-        _ => Err(io::ErrorKind::InvalidData.into()),
-    }
+    Ok(Received {
+        token,
+        bytes: received.bytes,
+        files,
+        cut: received.flags.contains(ReturnFlags::CTRUNC),
+    })
 }
 
 /// A regular file, opened in a way that fits the purpose.
@@ -133,9 +187,11 @@ mod tests {
 
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
+    use p2p_service::accept::Gate;
+
     use super::*;
 
-    async fn pass(files: &[OwnedFd], token: &[u8], slots: &Slots) -> io::Result<()> {
+    async fn pass(files: &[OwnedFd], token: &[u8], slots: &Arc<Slots>) -> io::Result<()> {
         let (client, server) = UnixStream::pair()?;
         let fds: Vec<_> = files.iter().map(AsFd::as_fd).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
@@ -144,7 +200,9 @@ mod tests {
             assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
         }
         rustix::net::sendmsg(&client, &[IoSlice::new(token)], &mut control, SendFlags::empty())?;
-        take(server, slots).await?;
+        let place = Gate::new(1, 1).enter(uid()).unwrap();
+        // Refusals are answered too.
+        let _ = take(server, uid(), place, Arc::clone(slots)).await;
         client.readable().await?;
         let mut answer = [9];
         client.try_read(&mut answer)?;
@@ -166,7 +224,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_regular_file_is_taken() {
-        let slots = Slots::default();
+        let slots = Arc::new(Slots::default());
         let token = slots.open(uid(), Purpose::Read).unwrap();
         pass(&[opened(OpenOptions::new().read(true))], &token, &slots)
             .await
@@ -174,9 +232,30 @@ mod tests {
         assert!(slots.claim(&token, uid(), Purpose::Read).is_ok());
     }
 
+    #[test]
+    fn a_passed_file_counts_against_its_user_until_it_is_closed_or_claimed() {
+        let (slots, gate) = (Slots::default(), Gate::new(1, 2));
+        let pass = |token: &Token| {
+            let received = Received {
+                token: *token,
+                bytes: token.len(),
+                files: vec![opened(OpenOptions::new().read(true))],
+                cut: false,
+            };
+            judge(received, 7, gate.enter(7).expect("a place"), &slots)
+        };
+        assert!(pass(&Token::default()).is_err());
+        let token = slots.open(7, Purpose::Read).unwrap();
+        pass(&token).unwrap();
+        assert!(gate.enter(7).is_none() && gate.enter(8).is_some());
+        let file = slots.claim(&token, 7, Purpose::Read).unwrap();
+        assert!(gate.enter(7).is_some());
+        drop(file);
+    }
+
     #[tokio::test]
     async fn everything_else_is_refused() {
-        let slots = Slots::default();
+        let slots = Arc::new(Slots::default());
         let token = slots.open(uid(), Purpose::Read).unwrap();
         let good = || opened(OpenOptions::new().read(true));
         let (pipe, _) = rustix::pipe::pipe().unwrap();
@@ -197,7 +276,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_file_to_write_is_empty_and_readable() {
-        let slots = Slots::default();
+        let slots = Arc::new(Slots::default());
         let token = slots.open(uid(), Purpose::Write).unwrap();
         assert!(
             pass(&[opened(OpenOptions::new().write(true))], &token, &slots)

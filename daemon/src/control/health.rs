@@ -1,16 +1,22 @@
 //! What is not well, one line each, with the command that mends it.
 
 use jiff::Timestamp;
-use p2p_proto::{ByteCount, v1::HealthLine};
+use p2p_proto::{ByteCount, Failure, v1::HealthLine};
 
 use super::rpc::ControlRpc;
-use crate::{identity::session::Session, store::Usage};
+use crate::{identity::session::Session, store::Usage, transfer::progress::State};
 
 /// A session or certificate this near its end is worth a line, in seconds.
 const NEAR_END: i64 = 7 * 24 * 3600;
 
 /// Clocks that differ by more than this are worth a line, in seconds.
 const SKEW: i64 = 30;
+
+/// A transfer that has waited for so long is worth a line, in seconds.
+const STALLED: i64 = 10;
+
+/// So many lines of one code; the rest is counted in one more.
+const MAX_ALIKE: usize = 3;
 
 fn line(level: &str, code: &str, message: String, fix: impl Into<String>) -> HealthLine {
     HealthLine {
@@ -22,8 +28,16 @@ fn line(level: &str, code: &str, message: String, fix: impl Into<String>) -> Hea
 }
 
 /// Every line that holds now.
-pub fn lines(rpc: &ControlRpc, session: Option<&Session>, usage: &Usage) -> Vec<HealthLine> {
+///
+/// # Errors
+/// When the store cannot be asked.
+pub async fn lines(
+    rpc: &ControlRpc,
+    session: Option<&Session>,
+    usage: &Usage,
+) -> Result<Vec<HealthLine>, Failure> {
     let mut lines = Vec::new();
+    of_content(rpc, &mut lines).await?;
     if let Some(session) = session {
         of_session(rpc, session, &mut lines);
     }
@@ -31,7 +45,71 @@ pub fn lines(rpc: &ControlRpc, session: Option<&Session>, usage: &Usage) -> Vec<
         let message = format!("no space for more files in {}", usage.path.display());
         lines.push(line("warning", "disk_full", message, "p2pctl rm FILE"));
     }
-    lines
+    of_transfers(rpc, &mut lines);
+    Ok(lines)
+}
+
+/// What is damaged, and what the disk would not do.
+async fn of_content(rpc: &ControlRpc, lines: &mut Vec<HealthLine>) -> Result<(), Failure> {
+    let damaged = rpc.store.damaged().await?;
+    for content in damaged.iter().take(MAX_ALIKE) {
+        let name = match content.publications.first() {
+            Some(file) => format!("{}/{}@{}", file.owner, file.name, file.version),
+            None => content.hash.to_string(),
+        };
+        let message = format!("{name} is damaged: {}", content.reason);
+        lines.push(line("error", "content_damaged", message, "p2pctl verify"));
+    }
+    more(
+        lines,
+        "error",
+        "content_damaged",
+        damaged.len(),
+        "damaged files",
+        "p2pctl verify",
+    );
+    let faults = rpc.store.faults();
+    if let Some(last) = faults.last() {
+        let message = format!("{} at {}; look at the disk", last.what, last.at);
+        lines.push(line("warning", "store_fault", message, "sudo dmesg -T | tail"));
+    }
+    Ok(())
+}
+
+/// Which transfers nobody feeds.
+fn of_transfers(rpc: &ControlRpc, lines: &mut Vec<HealthLine>) {
+    let now = Timestamp::now();
+    let stalled: Vec<_> = rpc
+        .transfers
+        .all()
+        .into_iter()
+        .map(|transfer| (transfer.progress(), transfer))
+        .filter(|(progress, _)| {
+            matches!(progress.state, State::Waiting)
+                && now.duration_since(progress.entered_at).as_secs() >= STALLED
+        })
+        .collect();
+    for (progress, transfer) in stalled.iter().take(MAX_ALIKE) {
+        let name = transfer.name().as_str();
+        let reason = progress.reason.strip_prefix(name).unwrap_or(&progress.reason);
+        let message = format!("{name} waits: {}", reason.trim_start_matches(": "));
+        lines.push(line("warning", "transfer_stalled", message, "p2pctl transfers"));
+    }
+    let code = "transfer_stalled";
+    more(
+        lines,
+        "warning",
+        code,
+        stalled.len(),
+        "transfers wait",
+        "p2pctl transfers",
+    );
+}
+
+fn more(lines: &mut Vec<HealthLine>, level: &str, code: &str, all: usize, what: &str, fix: &str) {
+    if let Some(rest) = all.checked_sub(MAX_ALIKE).filter(|rest| *rest > 0) {
+        lines.push(line(level, code, format!("{rest} more {what}"), fix));
+    }
 }
 
 fn of_session(rpc: &ControlRpc, session: &Session, lines: &mut Vec<HealthLine>) {

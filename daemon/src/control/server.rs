@@ -1,49 +1,61 @@
 //! The control socket: gRPC over a Unix socket that only its user, or the group of the system service, may open.
 
-use std::{
-    os::unix::fs::PermissionsExt,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::{os::unix::fs::PermissionsExt, sync::Arc};
 
-use futures::Stream;
 use p2p_proto::{MAX_GRPC_MESSAGE, v1::control_service_server::ControlServiceServer};
-use tokio::net::{UnixListener, UnixStream};
+use p2p_service::{
+    accept::{LocalLimits, serve_unix},
+    once::OncePerMinute,
+};
+use tokio::net::UnixListener;
 use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
 
 use super::rpc::ControlRpc;
+use crate::peer::grpc::{self, Limits};
 
-/// Calls at once on one connection.
-const CALLS: usize = 32;
+/// Connections: each p2pctl has one. Whoever runs many at once in a script stays below his share, and nobody can keep the
+/// others out.
+const CONNECTIONS: LocalLimits = LocalLimits {
+    name: "the control socket",
+    per_user: 64,
+    total: 256,
+};
+
+/// What one connection may do. A p2pctl makes one call at a time, two at most. No call has an end in time: an upload from
+/// a pipe lasts as long as the pipe. And no keep-alive: the kernel says when a client has died, and one that was stopped
+/// (Ctrl-Z, or a pager at the end of `-o -`) goes on when it is woken; it holds one place of its own user's.
+const LIMITS: Limits = Limits {
+    calls: 8,
+    answer: None,
+    keep_alive: None,
+    age: None,
+};
 
 /// Serves until `soft`, then finishes what runs.
 ///
 /// # Errors
-/// When the server fails.
+/// None; the signature is that of a service task.
 pub async fn serve(listener: UnixListener, rpc: ControlRpc, soft: CancellationToken) -> anyhow::Result<()> {
     let service = ControlServiceServer::new(rpc)
         .max_decoding_message_size(MAX_GRPC_MESSAGE)
         .max_encoding_message_size(MAX_GRPC_MESSAGE);
-    tonic::transport::Server::builder()
-        .concurrency_limit_per_connection(CALLS)
-        .max_concurrent_streams(Some(CALLS as u32))
-        .add_service(service)
-        .serve_with_incoming_shutdown(Connections(listener), soft.cancelled_owned())
-        .await?;
+    let routes = Routes::new(service).prepare();
+    let said = Arc::new(OncePerMinute::default());
+    let stop = soft.clone();
+    serve_unix(listener, CONNECTIONS, soft, move |stream, uid, place| {
+        let (routes, said, stop) = (routes.clone(), Arc::clone(&said), stop.clone());
+        async move {
+            let _place = place;
+            if let Err(fault) = grpc::serve(stream, routes, LIMITS, &stop).await
+                && said.may_say(uid)
+            {
+                tracing::warn!("a control connection of user {uid} was cut: {fault}");
+            }
+        }
+    })
+    .await;
     Ok(())
-}
-
-/// Accepted connections; a failed accept is logged and does not end the server.
-struct Connections(UnixListener);
-
-impl Stream for Connections {
-    type Item = std::io::Result<UnixStream>;
-
-    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.0
-            .poll_accept(cx)
-            .map(|accepted| Some(accepted.map(|(stream, _)| stream)))
-    }
 }
 
 /// The mode of the sockets: open to the group for the system service, else to this user alone.

@@ -1,5 +1,7 @@
 //! Places for descriptors: a client asks for one over gRPC, and fills it over the side socket. A slot is 128 random bits,
-//! lasts 30 s, works once, and only for the user who asked. What is not claimed is closed.
+//! lasts 30 s, works once, and only for the user who asked. What is not claimed is handed out to be closed.
+//!
+//! No file is closed here: closing one of a file system that answers nobody blocks, and would block all under the lock.
 
 use std::{
     collections::HashMap,
@@ -9,6 +11,7 @@ use std::{
 };
 
 use p2p_proto::{Failure, FailureKind};
+use p2p_service::accept::Place;
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// How long a slot lasts, empty or filled.
@@ -33,7 +36,16 @@ struct Slot {
     uid: u32,
     purpose: Purpose,
     ends: Instant,
-    file: Option<OwnedFd>,
+    file: Option<Passed>,
+}
+
+/// A file that was passed. It counts against its user until it is claimed or closed. To be dropped where one may block.
+#[derive(Debug)]
+pub struct Passed {
+    /// The file.
+    pub file: OwnedFd,
+    /// Its user's place.
+    pub place: Option<Place<u32>>,
 }
 
 /// All slots.
@@ -55,8 +67,8 @@ impl Slots {
             .fill(&mut token)
             .map_err(|_| Failure::new(FailureKind::Internal, "the system has no random bytes"))?;
         let mut slots = self.slots();
-        slots.retain(|_, slot| slot.ends > now);
-        if slots.values().filter(|slot| slot.uid == uid).count() >= PER_USER {
+        let waiting = |slot: &&Slot| slot.uid == uid && slot.ends > now;
+        if slots.values().filter(waiting).count() >= PER_USER {
             let message = format!("{PER_USER} files of this user wait to be claimed already");
             return Err(Failure::new(FailureKind::NotPermitted, message).hint("Try again in 30 s"));
         }
@@ -80,26 +92,33 @@ impl Slots {
         (slot.uid == uid && slot.file.is_none() && slot.ends > Instant::now()).then_some(slot.purpose)
     }
 
-    /// Fills the slot. False, and the file is closed, when it is not an empty slot of this user.
-    #[must_use]
-    pub fn fill(&self, token: &Token, uid: u32, file: OwnedFd) -> bool {
+    /// Fills the slot.
+    ///
+    /// # Errors
+    /// Gives the file back when it is not an empty slot of this user.
+    pub fn fill(&self, token: &Token, uid: u32, file: Passed) -> Result<(), Passed> {
         let mut slots = self.slots();
         match slots.get_mut(token) {
             Some(slot) if slot.uid == uid && slot.file.is_none() && slot.ends > Instant::now() => {
                 slot.file = Some(file);
-                true
+                Ok(())
             }
-            _ => false,
+            _ => Err(file),
         }
     }
 
-    /// Closes what was not claimed in time.
-    pub fn close_unclaimed(&self) {
-        self.close_unclaimed_at(Instant::now());
+    /// Removes what was not claimed in time; the files, to be closed where one may block.
+    #[must_use]
+    pub fn unclaimed(&self) -> Vec<Passed> {
+        self.unclaimed_at(Instant::now())
     }
 
-    fn close_unclaimed_at(&self, now: Instant) {
-        self.slots().retain(|_, slot| slot.ends > now);
+    fn unclaimed_at(&self, now: Instant) -> Vec<Passed> {
+        let over = self
+            .slots()
+            .extract_if(|_, slot| slot.ends <= now)
+            .collect::<Vec<_>>();
+        over.into_iter().filter_map(|(_, slot)| slot.file).collect()
     }
 
     /// Takes the file out; the slot is gone.
@@ -112,12 +131,14 @@ impl Slots {
 
     fn claim_at(&self, token: &[u8], uid: u32, purpose: Purpose, now: Instant) -> Result<OwnedFd, Failure> {
         let mut slots = self.slots();
-        slots.retain(|_, slot| slot.ends > now);
         let key = Token::try_from(token).ok();
-        let fits = |slot: &Slot| slot.uid == uid && slot.purpose == purpose && slot.file.is_some();
+        let fits = |slot: &Slot| {
+            slot.uid == uid && slot.purpose == purpose && slot.file.is_some() && slot.ends > now
+        };
         key.filter(|key| slots.get(key).is_some_and(fits))
             .and_then(|key| slots.remove(&key))
             .and_then(|slot| slot.file)
+            .map(|passed| passed.file)
             .ok_or_else(|| Failure::new(FailureKind::Usage, "no file was passed for this call"))
     }
 
@@ -130,8 +151,12 @@ impl Slots {
 mod tests {
     use super::*;
 
-    fn file() -> OwnedFd {
-        tempfile::tempfile().unwrap().into()
+    fn passed(file: OwnedFd) -> Passed {
+        Passed { file, place: None }
+    }
+
+    fn file() -> Passed {
+        passed(tempfile::tempfile().unwrap().into())
     }
 
     #[test]
@@ -139,8 +164,8 @@ mod tests {
         let slots = Slots::default();
         let token = slots.open(7, Purpose::Read).unwrap();
         assert!(slots.claim(&token, 7, Purpose::Read).is_err());
-        assert!(slots.fill(&token, 7, file()));
-        assert!(!slots.fill(&token, 7, file()));
+        slots.fill(&token, 7, file()).unwrap();
+        assert!(slots.fill(&token, 7, file()).is_err());
         assert!(slots.claim(&token, 7, Purpose::Read).is_ok());
         assert!(slots.claim(&token, 7, Purpose::Read).is_err());
     }
@@ -149,8 +174,8 @@ mod tests {
     fn only_for_its_user_and_purpose() {
         let slots = Slots::default();
         let token = slots.open(7, Purpose::Read).unwrap();
-        assert!(!slots.fill(&token, 8, file()));
-        assert!(slots.fill(&token, 7, file()));
+        assert!(slots.fill(&token, 8, file()).is_err());
+        slots.fill(&token, 7, file()).unwrap();
         assert!(slots.claim(&token, 8, Purpose::Read).is_err());
         assert!(slots.claim(&token, 7, Purpose::Write).is_err());
         assert!(slots.claim(&token[..15], 7, Purpose::Read).is_err());
@@ -162,9 +187,11 @@ mod tests {
         let slots = Slots::default();
         let now = Instant::now();
         let token = slots.open_at(7, Purpose::Read, now).unwrap();
-        let (kept, passed) = rustix::pipe::pipe().unwrap();
-        assert!(slots.fill(&token, 7, passed));
-        slots.close_unclaimed_at(now + LIFETIME);
+        let (kept, written) = rustix::pipe::pipe().unwrap();
+        slots.fill(&token, 7, passed(written)).unwrap();
+        assert!(slots.unclaimed_at(now).is_empty());
+        assert_eq!(slots.unclaimed_at(now + LIFETIME).len(), 1);
+        assert!(slots.slots().is_empty());
         // The last writing end is gone: the pipe is at its end instead of empty.
         assert_eq!(rustix::io::read(&kept, &mut [0; 1]), Ok(0));
     }
@@ -178,7 +205,7 @@ mod tests {
             .collect();
         assert!(slots.open_at(7, Purpose::Read, now).is_err());
         assert!(slots.open_at(8, Purpose::Read, now).is_ok());
-        assert!(slots.fill(&tokens[0], 7, file()));
+        slots.fill(&tokens[0], 7, file()).unwrap();
         assert!(
             slots
                 .claim_at(&tokens[0], 7, Purpose::Read, now + LIFETIME)

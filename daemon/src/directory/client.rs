@@ -8,8 +8,10 @@ use p2p_proto::{
         PREFIX,
         index::{IndexDelta, IndexResponse},
         location::{LocateResponse, PeersResponse},
+        placement::{PlaceRequest, PlaceResponse},
         problem::{Problem, ProblemKind},
         publications::{FileInfo, Publication, PublishRequest, RefQuery, SearchQuery, SearchResponse},
+        reports::ReportRequest,
         session::{Credentials, LoginRequest, LoginResponse, PingRequest, PingResponse, RenewRequest},
     },
 };
@@ -180,6 +182,24 @@ impl DirectoryClient {
     /// See [`Self::login`].
     pub async fn peers(&self) -> Result<PeersResponse, Refused> {
         self.send(Method::GET, "/peers", |r| r).await
+    }
+
+    /// `POST /upload`.
+    ///
+    /// # Errors
+    /// `NotFound` for a file or peer that the caller cannot see; see [`Self::login`].
+    pub async fn place(&self, body: &PlaceRequest) -> Result<PlaceResponse, Refused> {
+        self.send(Method::POST, "/upload", |r| r.json(body)).await
+    }
+
+    /// `POST /reports`.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn report(&self, body: &ReportRequest) -> Result<(), Refused> {
+        self.answer(Method::POST, "/reports", |r| r.json(body))
+            .await
+            .map(drop)
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, Refused> {

@@ -120,7 +120,7 @@ impl Pinger {
             active_transfers: self.transfers.active(),
             deny_version: self.link.state().deny_version,
             leaving,
-            accept_copies: p2p_proto::rest::session::AcceptCopies::Own,
+            accept_copies: self.config.store.accept_copies,
         };
         let answer = session.client.ping(&request).await?;
         if leaving {
@@ -128,6 +128,7 @@ impl Pinger {
         }
         if self.link.answered(answer.now, answer.deny) {
             tracing::info!("{} answers", session.directory_host());
+            self.transfers.look_again();
         }
         self.announcer.reconcile(session, answer.index).await
     }

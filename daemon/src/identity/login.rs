@@ -108,6 +108,13 @@ pub async fn login(
         }
         return Err(others(&format!("{} of another directory", account.user)));
     }
+    let same = sessions
+        .account()
+        .is_some_and(|last| (last.cluster, last.user_id) == (record.cluster, record.user_id));
+    if !same {
+        // What was told to another account is not this one's to know.
+        store.forget_locations(None).await?;
+    }
     let session = sessions.begin(record)?;
     tracing::info!(ACCOUNT = %session.record.user, "logged in to {} as {}", url.as_str(), session.record.peer_name);
     let addresses = addresses

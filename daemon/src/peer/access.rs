@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use p2p_proto::{
-    PeerIdentity,
+    ContentHash, PeerIdentity,
     grant::{Action, BadGrant, Expected, Grant, LEEWAY_SECONDS},
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     directory::link::Link,
@@ -70,7 +71,7 @@ impl Authority for DirectoryGrants {
 
     fn still_valid(&self, grant: &Grant) -> bool {
         let end = if self.link.state().failing {
-            grant.offline_exp
+            grant.offline_exp.max(grant.exp)
         } else {
             grant.exp
         };
@@ -78,11 +79,16 @@ impl Authority for DirectoryGrants {
     }
 }
 
+/// Contents that are opened for peers at the same time: their layers, up to 128 MiB for a TiB, are read and merged. Once
+/// open, a content is open for all.
+const OPENING: usize = 4;
+
 /// An authority and what it guards.
 #[derive(Clone)]
 pub struct Access {
     authority: Arc<dyn Authority>,
     store: Store,
+    opening: Arc<Semaphore>,
 }
 
 /// A content that a peer may read while its grant lasts.
@@ -97,7 +103,11 @@ impl Access {
     /// Guards this store.
     #[must_use]
     pub fn new(authority: Arc<dyn Authority>, store: Store) -> Self {
-        Self { authority, store }
+        Self {
+            authority,
+            store,
+            opening: Arc::new(Semaphore::new(OPENING)),
+        }
     }
 
     /// The content that the token lets this peer read.
@@ -114,12 +124,28 @@ impl Access {
         if held.publication.hash != grant.hash {
             return Err(Refusal::NotHeld);
         }
-        let content = self.store.content(grant.hash).await?.ok_or(Refusal::NotHeld)?;
+        // Nobody closes it; who waits is one of a bounded number of calls and connections.
+        let _turn = self.opening.acquire().await;
+        let content = match self.store.content(grant.hash).await {
+            Ok(content) => content.ok_or(Refusal::NotHeld)?,
+            Err(StoreError::Damaged { hash }) => {
+                self.doubt(hash);
+                return Err(Refusal::NotHeld);
+            }
+            Err(error) => return Err(error.into()),
+        };
         Ok(Admitted {
             content,
             grant,
             authority: Arc::clone(&self.authority),
         })
+    }
+}
+
+impl Access {
+    /// A content could not be read as it should: the store looks at it.
+    pub fn doubt(&self, hash: ContentHash) {
+        self.store.doubt(hash);
     }
 }
 

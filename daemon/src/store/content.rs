@@ -7,7 +7,10 @@ use std::{
     fs::File,
     io,
     os::unix::fs::FileExt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use p2p_proto::ContentHash;
@@ -26,6 +29,8 @@ pub struct Content(Arc<Opened>);
 struct Opened {
     layer: Layer,
     file: File,
+    /// Damage was found: nothing more of it is handed out.
+    condemned: AtomicBool,
 }
 
 impl Content {
@@ -50,8 +55,13 @@ impl Content {
     /// Reads exactly these bytes; blocks. They are what is on the disk: whoever takes them checks them.
     ///
     /// # Errors
-    /// `UnexpectedEof` past the end, and the disk's.
+    /// `UnexpectedEof` past the end, `InvalidData` once damage was found, and the disk's. After one of these, or bytes
+    /// that do not verify: [`Store::doubt`].
     pub fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        if self.0.condemned.load(Ordering::Relaxed) {
+            let source = "the stored copy is damaged";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, source));
+        }
         self.0.file.read_exact_at(buf, offset)
     }
 
@@ -88,13 +98,22 @@ impl OpenContents {
     pub(super) fn forget(&self, hash: ContentHash) {
         self.map().remove(&hash);
     }
+
+    /// Who has it open reads no more of it.
+    pub(super) fn condemn(&self, hash: ContentHash) {
+        if let Some(opened) = self.map().remove(&hash).and_then(|opened| opened.upgrade()) {
+            opened.condemned.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Store {
-    /// Opens a complete content; None when it is not here.
+    /// Opens a complete content; None when it is not here, or is known to be damaged: then [`Store::begin`] goes on with
+    /// what is good of it.
     ///
     /// # Errors
-    /// [`StoreError::Damaged`] when the file is gone or has another length, or its layer does not merge to the hash.
+    /// [`StoreError::Damaged`] when the file is gone or has another length, or its layer does not merge to the hash. That
+    /// is then looked into, as after [`Store::doubt`].
     pub async fn content(&self, hash: ContentHash) -> Result<Option<Content>, StoreError> {
         let Some(size) = self.inner.metadata.size_of(hash).await? else {
             return Ok(None);
@@ -106,11 +125,22 @@ impl Store {
         match blocking(move || open(&disk, hash, size)).await {
             Ok(content) => {
                 self.inner.open_contents.put(&content);
+                // Dropped, or found damaged, while it was opened?
+                if self.inner.metadata.size_of(hash).await?.is_none() {
+                    self.inner.open_contents.forget(hash);
+                    return Ok(None);
+                }
                 Ok(Some(content))
             }
             // Dropped between the look into the database and the look into the folder?
             Err(StoreError::Damaged { .. }) if self.inner.metadata.size_of(hash).await?.is_none() => Ok(None),
-            Err(error) => Err(error),
+            Err(error) => {
+                if matches!(error, StoreError::Damaged { .. } | StoreError::Io { .. }) {
+                    self.inner.faults.note(Some(hash), &error);
+                    self.doubt(hash);
+                }
+                Err(error)
+            }
         }
     }
 }
@@ -127,23 +157,30 @@ fn open(disk: &Disk, hash: ContentHash, size: u64) -> Result<Content, StoreError
     if file.metadata().map_err(damaged)?.len() != size {
         return Err(StoreError::Damaged { hash });
     }
+    let layer = read_layer(disk, hash, size).map_err(damaged)?;
+    let layer = layer.ok_or(StoreError::Damaged { hash })?;
+    let condemned = AtomicBool::new(false);
+    Ok(Content(Arc::new(Opened {
+        layer,
+        file,
+        condemned,
+    })))
+}
+
+/// The layer of a complete content; None when what is there is not it.
+pub(super) fn read_layer(disk: &Disk, hash: ContentHash, size: u64) -> io::Result<Option<Layer>> {
     let count = Layer::group_count(size) as usize;
     let mut values = Vec::new();
     if count > 0 {
-        let layer = disk.open_named(Kind::Layer, hash).map_err(damaged)?;
+        let file = disk.open_named(Kind::Layer, hash)?;
         // The length is checked before memory is taken for it.
-        if layer.metadata().map_err(damaged)?.len() != count as u64 * 32 {
-            return Err(StoreError::Damaged { hash });
+        if file.metadata()?.len() != count as u64 * 32 {
+            return Ok(None);
         }
         values = vec![[0; 32]; count];
-        let read = disk
-            .sys()
-            .read_full(&layer, 0, values.as_flattened_mut())
-            .map_err(damaged)?;
-        if read != count * 32 {
-            return Err(StoreError::Damaged { hash });
+        if disk.sys().read_full(&file, 0, values.as_flattened_mut())? != count * 32 {
+            return Ok(None);
         }
     }
-    let layer = Layer::from_values(hash, size, values).map_err(|_| StoreError::Damaged { hash })?;
-    Ok(Content(Arc::new(Opened { layer, file })))
+    Ok(Layer::from_values(hash, size, values).ok())
 }

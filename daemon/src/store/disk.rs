@@ -1,8 +1,9 @@
 //! The store's folder: making a temporary file, making it durable, giving it its name, removing it. One place, so that
 //! the order of a commit can be read here; the calls themselves are made by [`Sys`].
 //!
-//! The folder is `content/ab/<hash>`, `layer/ab/<hash>`, `tmp/`, and the file `lock`. All that bear a hash were fsynced before they got
-//! that name; what is in `tmp/` means nothing after a crash. Which of the named files count is for the database to say.
+//! The folder is `content/ab/<hash>`, `layer/ab/<hash>`, `partial/` (see `partial_files`), `tmp/`, and the file `lock`.
+//! What is in `content/` and `layer/` was fsynced before it got that name; what is in `tmp/` means nothing after a crash.
+//! Which of the named files count is for the database to say.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -90,6 +91,7 @@ impl Disk {
         };
         let sys = &disk.sys;
         sys.make_folder(&disk.temporary())?;
+        sys.make_folder(&disk.partials())?;
         for kind in Kind::ALL {
             let top = root.join(kind.folder());
             sys.make_folder(&top)?;
@@ -126,13 +128,13 @@ impl Disk {
         self.root.join("tmp")
     }
 
-    fn shard(&self, kind: Kind, hash: ContentHash) -> PathBuf {
+    pub(super) fn shard(&self, kind: Kind, hash: ContentHash) -> PathBuf {
         self.root
             .join(kind.folder())
             .join(format!("{:02x}", hash.as_bytes()[0]))
     }
 
-    fn named(&self, kind: Kind, hash: ContentHash) -> PathBuf {
+    pub(super) fn named(&self, kind: Kind, hash: ContentHash) -> PathBuf {
         self.shard(kind, hash).join(hash.to_string())
     }
 
@@ -144,15 +146,11 @@ impl Disk {
     /// An empty file in `tmp/`, removed again unless it is placed.
     pub(super) fn create_temporary(&self) -> io::Result<TempFile> {
         let path = self.temporary().join(Uuid::new_v4().to_string());
-        Ok(TempFile {
-            file: self.sys.create(&path)?,
-            sys: self.sys.clone(),
-            path: Some(path),
-        })
+        Ok(TempFile::new(self.sys.create(&path)?, &self.sys, path, false))
     }
 
     /// Gives a file that was synced its name, durably. Replaces what had that name.
-    pub(super) fn place(&self, mut temporary: TempFile, kind: Kind, hash: ContentHash) -> io::Result<()> {
+    pub(super) fn place(&self, temporary: &mut TempFile, kind: Kind, hash: ContentHash) -> io::Result<()> {
         let Some(path) = &temporary.path else {
             return Err(io::Error::other("placed already"));
         };
@@ -180,10 +178,21 @@ impl Disk {
         Ok(())
     }
 
-    /// Removes all that a crash left: everything in `tmp/`, and every named file that `known` does not know. Returns
-    /// how many.
-    pub(super) fn sweep(&self, known: &dyn Fn(Kind, ContentHash) -> bool) -> io::Result<u64> {
+    /// Removes all that a crash left: everything in `tmp/`, and every named file and file in `partial/` that is not
+    /// known. Returns how many.
+    pub(super) fn sweep(
+        &self,
+        known: &dyn Fn(Kind, ContentHash) -> bool,
+        known_partial: &dyn Fn(&str) -> bool,
+    ) -> io::Result<u64> {
         let mut removed = 0;
+        for entry in fs::read_dir(self.partials())? {
+            let entry = entry?;
+            if !entry.file_name().to_str().is_some_and(known_partial) {
+                self.sys.remove(&entry.path())?;
+                removed += 1;
+            }
+        }
         for entry in fs::read_dir(self.temporary())? {
             self.sys.remove(&entry?.path())?;
             removed += 1;
@@ -205,18 +214,37 @@ impl Disk {
     }
 }
 
-/// A file without a name that counts. Dropped, it is gone.
+/// A file without a name that counts, or with one in `partial/`. Dropped, it is gone, unless it is kept.
 #[derive(Debug)]
 pub(super) struct TempFile {
     file: File,
     sys: Sys,
     /// None once it was placed.
     path: Option<PathBuf>,
+    kept: bool,
 }
 
 impl TempFile {
+    pub(super) fn new(file: File, sys: &Sys, path: PathBuf, kept: bool) -> Self {
+        Self {
+            file,
+            sys: sys.clone(),
+            path: Some(path),
+            kept,
+        }
+    }
+
     pub(super) const fn file(&self) -> &File {
         &self.file
+    }
+
+    /// Whether it stays when this is dropped: a row in the database knows it.
+    pub(super) const fn keep(&mut self, kept: bool) {
+        self.kept = kept;
+    }
+
+    pub(super) const fn is_kept(&self) -> bool {
+        self.kept
     }
 
     /// Writes all bytes at `offset`.
@@ -234,7 +262,9 @@ impl TempFile {
 impl Drop for TempFile {
     fn drop(&mut self) {
         if let Some(path) = self.path.take()
+            && !self.kept
             && let Err(error) = self.sys.remove(&path)
+            && error.kind() != io::ErrorKind::NotFound
         {
             tracing::warn!(%error, "a temporary file stays until the next start");
         }

@@ -28,11 +28,13 @@ impl Store {
         target: OwnedFd,
         progress: ProgressSink,
     ) -> Result<u64, StoreError> {
-        let content = self.content(hash).await?.ok_or(StoreError::NotStored { hash })?;
+        let Some(content) = self.content(hash).await? else {
+            return Err(self.absence(hash).await?);
+        };
         let cancelled = CancellationToken::new();
         let _guard = cancelled.clone().drop_guard();
         let sys = self.inner.disk.sys().clone();
-        blocking(move || {
+        let written = blocking(move || {
             let target = File::from(target);
             check_target(&target)?;
             let written = write(&sys, &content, &target, &progress, &cancelled);
@@ -43,9 +45,17 @@ impl Store {
             }
             written
         })
-        .await
+        .await;
+        if let Err(error @ (StoreError::Damaged { .. } | StoreError::Io { doing: READ, .. })) = &written {
+            self.inner.faults.note(Some(hash), error);
+            self.doubt(hash);
+        }
+        written
     }
 }
+
+/// What is tried when it is the store's own disk that fails.
+const READ: &str = "read the content";
 
 /// Refuses what is not an empty regular file, or would not let us write where we want: the kernel ignores the offset of
 /// a `pwrite` into a file that is open for appending.
@@ -88,7 +98,7 @@ fn write(
         // The target may be open for writing only, and a clone has the same blocks.
         let read = sys
             .read_full(content.file(), done, bytes)
-            .map_err(StoreError::io("read the content"))?;
+            .map_err(StoreError::io(READ))?;
         if read < want || !content.layer().verify(done, bytes) {
             return Err(damaged);
         }

@@ -3,6 +3,7 @@
 use super::layer::GROUP;
 
 /// One bit per group of 256 KiB; an empty content counts as one group.
+#[derive(Clone)]
 pub(super) struct Groups {
     size: u64,
     bits: Vec<u64>,
@@ -17,6 +18,47 @@ impl Groups {
             size,
             bits: vec![0; groups.div_ceil(64) as usize],
             missing: groups,
+        }
+    }
+
+    /// As [`Groups::to_bytes`] wrote them; None for what it never wrote for a content of `size` bytes.
+    pub(super) fn from_bytes(size: u64, bytes: &[u8]) -> Option<Self> {
+        let mut groups = Self::new(size);
+        let count = groups.missing;
+        if bytes.len() as u64 != count.div_ceil(8) {
+            return None;
+        }
+        for (word, run) in groups.bits.iter_mut().zip(bytes.chunks(8)) {
+            let mut whole = [0; 8];
+            whole[..run.len()].copy_from_slice(run);
+            *word = u64::from_le_bytes(whole);
+        }
+        // No bit past the last group.
+        if !count.is_multiple_of(64) && groups.bits.last().is_some_and(|&last| last >> (count % 64) != 0) {
+            return None;
+        }
+        let there: u64 = groups.bits.iter().map(|word| u64::from(word.count_ones())).sum();
+        groups.missing = count - there;
+        Some(groups)
+    }
+
+    /// A bit per group, the lowest of a byte first.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let count = self.size.div_ceil(GROUP).max(1);
+        let mut bytes: Vec<u8> = self.bits.iter().flat_map(|word| word.to_le_bytes()).collect();
+        bytes.truncate(count.div_ceil(8) as usize);
+        bytes
+    }
+
+    /// Bytes of the content that are in groups that are there.
+    pub(super) fn bytes(&self) -> u64 {
+        let count = self.size.div_ceil(GROUP).max(1);
+        let last_len = self.size - (count - 1) * GROUP;
+        let there = count - self.missing;
+        let last = count - 1;
+        match self.bits[(last / 64) as usize] & (1 << (last % 64)) {
+            0 => there * GROUP,
+            _ => (there - 1) * GROUP + last_len,
         }
     }
 
@@ -78,5 +120,42 @@ mod tests {
         groups.add(0, 0);
         assert_eq!(groups.missing(), 0);
         assert!(groups.has(0, 0));
+    }
+
+    #[test]
+    fn comes_back_as_it_was_written() {
+        for size in [
+            0,
+            1,
+            GROUP,
+            7 * GROUP + 1,
+            8 * GROUP,
+            64 * GROUP,
+            64 * GROUP + 1,
+            130 * GROUP,
+        ] {
+            let count = size.div_ceil(GROUP).max(1);
+            let mut groups = Groups::new(size);
+            assert_eq!(groups.bytes(), 0);
+            for group in (0..count).step_by(3) {
+                groups.add(group * GROUP, GROUP.min(size - group * GROUP));
+            }
+            let bytes = groups.to_bytes();
+            let again = Groups::from_bytes(size, &bytes).unwrap();
+            assert_eq!(
+                (again.missing(), again.bytes()),
+                (groups.missing(), groups.bytes())
+            );
+            assert_eq!(again.to_bytes(), bytes);
+            assert!(Groups::from_bytes(size, &[&bytes[..], &[0]].concat()).is_none());
+            assert!(Groups::from_bytes(size, &bytes[1..]).is_none());
+            if !count.is_multiple_of(8) {
+                let mut beyond = bytes.clone();
+                *beyond.last_mut().unwrap() |= 0x80;
+                assert!(Groups::from_bytes(size, &beyond).is_none(), "{size}");
+            }
+            groups.add(0, size);
+            assert_eq!((groups.missing(), groups.bytes()), (0, size));
+        }
     }
 }

@@ -11,9 +11,13 @@ use uuid::Uuid;
 
 use super::{
     Store,
+    claims::FetchGuard,
+    damage,
     error::StoreError,
+    groups::Groups,
     index_log,
     metadata::{self, Writer, signed, unsigned},
+    partials,
 };
 
 /// One publication that this peer holds.
@@ -21,15 +25,18 @@ use super::{
 pub struct HeldFile {
     /// What is held.
     pub publication: Publication,
-    /// Bytes of it on this disk.
+    /// Good bytes of it on this disk.
     pub stored_bytes: u64,
-    /// How much of it.
+    /// How much of it: partial while it is damaged.
     pub state: HoldState,
+    /// What is wrong with it.
+    pub damaged: Option<String>,
 }
 
 const COLUMNS: &str =
     "SELECT h.publication, h.hash, c.size, h.state, h.owner, h.name, h.version, h.visibility,
-    h.published_at FROM holds h JOIN contents c ON c.hash = h.hash";
+    h.published_at, d.reason, p.groups FROM holds h JOIN contents c ON c.hash = h.hash
+    LEFT JOIN damaged d ON d.hash = h.hash LEFT JOIN partials p ON p.hash = h.hash";
 
 /// [`COLUMNS`] and a condition.
 fn select(condition: &str) -> sqlx::AssertSqlSafe<String> {
@@ -110,13 +117,13 @@ impl Store {
             let hash = metadata::hash(&row, 0)?;
             let before = index_log::state(row.try_get(1)?)?;
             index_log::append(&mut tx, publication, Some(before), None).await?;
-            let freed = match store.inner.claims.any(hash) {
+            let gone = match store.inner.claims.any(hash) {
                 true => None,
-                false => metadata::forget(&mut tx, hash).await?,
+                false => store.forget_in(&mut tx, hash).await?,
             };
             store.inner.before_commit()?;
             tx.commit().await?;
-            store.removed(writer, hash, freed).await
+            store.removed(writer, hash, gone).await
         })
         .await
     }
@@ -135,12 +142,36 @@ impl Store {
                 return Ok(0);
             }
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-            let freed = metadata::forget(&mut tx, hash).await?;
+            let gone = store.forget_in(&mut tx, hash).await?;
             store.inner.before_commit()?;
             tx.commit().await?;
-            store.removed(writer, hash, freed).await
+            store.removed(writer, hash, gone).await
         })
         .await
+    }
+
+    /// Forgets a content that nobody holds, and of a damaged one all that is still good.
+    async fn forget_in(
+        &self,
+        db: &mut SqliteConnection,
+        hash: ContentHash,
+    ) -> Result<Option<Gone>, StoreError> {
+        let damaged = damage::reason(db, hash).await?.is_some();
+        let Some(size) = metadata::forget(db, hash).await? else {
+            return Ok(None);
+        };
+        // While it is being healed its partial is the fetch's.
+        let paused = damaged.then(|| self.inner.fetching.pause(hash)).flatten();
+        let partial = match &paused {
+            Some(_) => partials::delete(db, hash).await?,
+            None => None,
+        };
+        Ok(Some(Gone {
+            size,
+            damaged,
+            partial,
+            _paused: paused,
+        }))
     }
 
     /// Removes the files of a content that the database knows no more, before the next one may write.
@@ -148,20 +179,44 @@ impl Store {
         &self,
         writer: Writer,
         hash: ContentHash,
-        freed: Option<u64>,
+        gone: Option<Gone>,
     ) -> Result<u64, StoreError> {
-        let Some(size) = freed else { return Ok(0) };
+        let Some(gone) = gone else { return Ok(0) };
         self.inner.open_contents.forget(hash);
-        let disk = self.inner.disk.clone();
-        let gone = super::blocking(move || Ok(disk.remove_content(hash))).await?;
+        let (disk, partial) = (self.inner.disk.clone(), gone.partial.is_some());
+        let removed = super::blocking(move || {
+            let removed = disk.remove_content(hash);
+            Ok(removed.and_then(|()| match partial {
+                true => disk.remove_partial(&hash.to_string()),
+                false => Ok(0),
+            }))
+        })
+        .await?;
         drop(writer);
-        self.inner.space.removed(size);
-        if let Err(error) = gone {
-            tracing::warn!(%error, CONTENT_HASH = %hash, "a dropped content's file stays until the next start");
-            return Ok(0);
+        let space = &self.inner.space;
+        if !gone.damaged {
+            space.removed(gone.size);
         }
-        Ok(size)
+        space.partial_removed(gone.partial.unwrap_or(0));
+        match removed {
+            Ok(_) if !gone.damaged => Ok(gone.size),
+            Ok(freed) => Ok(freed.min(gone.size)),
+            Err(error) => {
+                tracing::warn!(%error, CONTENT_HASH = %hash, "a dropped content's file stays until the next start");
+                Ok(0)
+            }
+        }
     }
+}
+
+/// What the database knows no more.
+struct Gone {
+    size: u64,
+    damaged: bool,
+    /// The size of what was good of a damaged one.
+    partial: Option<u64>,
+    /// Nobody begins to fetch it until its files are gone.
+    _paused: Option<FetchGuard>,
 }
 
 async fn insert(db: &mut SqliteConnection, publication: &Publication) -> Result<(), StoreError> {
@@ -205,6 +260,12 @@ async fn insert(db: &mut SqliteConnection, publication: &Publication) -> Result<
 /// A row of [`COLUMNS`].
 fn held(row: &SqliteRow) -> Result<HeldFile, StoreError> {
     let size = unsigned(row, 2)?;
+    let damaged: Option<String> = row.try_get(9)?;
+    let stored_bytes = match (&damaged, row.try_get::<Option<&[u8]>, _>(10)?) {
+        (None, _) => size,
+        (Some(_), Some(groups)) => Groups::from_bytes(size, groups).map_or(0, |groups| groups.bytes()),
+        (Some(_), None) => 0,
+    };
     let bad = |what| move |_| StoreError::Corrupt(what);
     Ok(HeldFile {
         publication: Publication {
@@ -220,7 +281,8 @@ fn held(row: &SqliteRow) -> Result<HeldFile, StoreError> {
                 .parse()
                 .map_err(|_| StoreError::Corrupt("a time of publishing"))?,
         },
-        stored_bytes: size,
+        stored_bytes,
         state: index_log::state(row.try_get(3)?)?,
+        damaged,
     })
 }

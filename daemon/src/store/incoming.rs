@@ -1,57 +1,65 @@
 //! The way in for bytes from other peers. A piece is written only when the layer says that it is the content's, so what
-//! is in the file is good or zero. Owns the temporary file and the bitmap of groups that were written; a crash leaves the
-//! file in `tmp/`, and the fetch begins anew.
+//! is in the file is good or zero. Owns the file in `partial/` and the bitmap of groups that were written; a crash leaves
+//! the last checkpoint (see `checkpoint`), and without one nothing that the next start keeps.
 
 use std::{
     fs::File,
     io,
-    os::fd::OwnedFd,
     os::unix::fs::FileExt,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use p2p_proto::ContentHash;
+use tokio::sync::Semaphore;
 
 use super::{
-    Store, blocking,
+    Inner, Store, blocking,
+    checkpoint::Since,
     claims::FetchGuard,
-    commit::{Whole, commit},
-    disk::{TempFile, free_bytes},
+    commit::{Origin, Whole, commit},
+    disk::TempFile,
     error::{StoreError, is_full},
     groups::Groups,
     layer::Layer,
+    partials,
     space::Reservation,
-    sys::Sys,
 };
 
-/// A content that is being fetched. Clones are handles to one; with the last of them all is gone that was not committed.
+/// A content that is being fetched. Clones are handles to one; with the last of them all is gone that came after the last
+/// checkpoint and was not committed.
 #[derive(Clone)]
-pub struct Incoming(Arc<Shared>);
+pub struct Incoming {
+    /// Away when the last handle is, though a checkpoint may still run; and before the guard in `shared`.
+    _user: Arc<User>,
+    pub(super) shared: Arc<Shared>,
+}
 
-struct Shared {
-    store: Store,
-    hash: ContentHash,
-    size: u64,
-    /// Also the file of `target`, so that reading goes on after the commit.
-    file: File,
-    layer: OnceLock<Layer>,
-    state: Mutex<State>,
+pub(super) struct Shared {
+    pub(super) hash: ContentHash,
+    pub(super) size: u64,
+    resumed: u64,
+    /// Also the file of `stored`, so that reading goes on after the commit.
+    pub(super) file: File,
+    pub(super) layer: OnceLock<Layer>,
+    pub(super) state: Mutex<State>,
+    /// A checkpoint or the commit, one at a time.
+    pub(super) turn: Semaphore,
+    /// After the files, so that nobody begins while they go; before the store, whose lock is on the folder.
     _fetching: Option<FetchGuard>,
+    pub(super) store: Store,
 }
 
-struct State {
-    verified: Groups,
-    stage: Stage,
+pub(super) struct State {
+    pub(super) verified: Groups,
+    pub(super) stage: Stage,
+    /// None for a user's file, and once a commit has it.
+    pub(super) stored: Option<Stored>,
+    pub(super) since: Since,
 }
 
-enum Stage {
-    /// Takes pieces, into the store.
-    Stored {
-        file: TempFile,
-        reservation: Reservation,
-    },
-    /// Takes pieces, into a file that the user passed.
-    Passed,
+pub(super) enum Stage {
+    /// Takes pieces.
+    Open,
     /// A commit runs.
     Committing,
     /// All is durable.
@@ -60,148 +68,150 @@ enum Stage {
     Poisoned,
 }
 
-impl Store {
-    /// Takes `size` bytes of room and begins to fetch a content into the store.
-    ///
-    /// # Errors
-    /// [`StoreError::Busy`] while it is fetched already; [`StoreError::NoSpace`] before the first byte.
-    pub async fn begin(&self, hash: ContentHash, size: u64) -> Result<Incoming, StoreError> {
-        let guard = self.inner.fetching.begin(hash).ok_or(StoreError::Busy { hash })?;
-        let store = self.clone();
-        blocking(move || {
-            let mut reservation = Reservation::new(store.inner.space.clone());
-            reservation.promise(size)?;
-            reservation.claim_disk(size)?;
-            let file = store
-                .inner
-                .disk
-                .create_temporary()
-                .map_err(reservation.io("make a temporary file"))?;
-            match store.inner.disk.sys().allocate(file.file(), size) {
-                Ok(true) => reservation.wrote(size),
-                Ok(false) => {}
-                Err(error) if is_full(&error) => return Err(reservation.full()),
-                Err(error) => {
-                    return Err(StoreError::Io {
-                        doing: "take the space",
-                        source: error,
-                    });
-                }
-            }
-            let handle = file
-                .file()
-                .try_clone()
-                .map_err(StoreError::io("open the file twice"))?;
-            let stage = Stage::Stored { file, reservation };
-            Ok(Incoming::new(store, hash, size, handle, stage, Some(guard)))
-        })
-        .await
-    }
+/// The files of a fetch into the store, and their room.
+pub(super) struct Stored {
+    pub(super) file: TempFile,
+    /// Durable. None before the first checkpoint, and for a content of one group.
+    pub(super) layer_file: Option<TempFile>,
+    pub(super) reservation: Reservation,
+    /// There is a row.
+    pub(super) durable: bool,
+}
 
-    /// Begins to fetch a content into an empty regular file that the user passed: it takes no room in the store and
-    /// never becomes part of it. Blocks for as long as it takes to claim the space there.
-    ///
-    /// # Errors
-    /// [`StoreError::NotRegular`], [`StoreError::NotEmpty`], [`StoreError::OutputFull`].
-    pub fn begin_into(&self, hash: ContentHash, size: u64, file: OwnedFd) -> Result<Incoming, StoreError> {
-        let file = File::from(file);
-        super::export::check_target(&file)?;
-        let usable = free_bytes(&file).map_err(StoreError::io("measure the free space of the output"))?;
-        let full = StoreError::OutputFull { needed: size, usable };
-        if size > usable {
-            return Err(full);
+impl Stored {
+    /// Nothing of it may be believed: the row goes, then the files.
+    pub(super) async fn give_up(mut self, inner: &Arc<Inner>, hash: ContentHash) {
+        self.reservation.keep(0);
+        if self.durable
+            && let Err(error) = partials::forget(inner, hash, false).await
+        {
+            tracing::warn!(%error, CONTENT_HASH = %hash, "a partial that is not to be believed stays in the metadata");
         }
-        match self.inner.disk.sys().allocate(&file, size) {
-            Ok(_) => {}
-            Err(error) if is_full(&error) => return Err(full),
-            Err(error) => {
-                return Err(StoreError::Io {
-                    doing: "take the space of the output",
-                    source: error,
-                });
-            }
+        // A row that stayed finds no file, and is forgotten for that.
+        self.file.keep(false);
+        if let Some(file) = &mut self.layer_file {
+            file.keep(false);
         }
-        Ok(Incoming::new(self.clone(), hash, size, file, Stage::Passed, None))
     }
 }
 
+struct User(Option<(Store, ContentHash)>);
+
+impl Drop for User {
+    fn drop(&mut self) {
+        if let Some((store, hash)) = &self.0 {
+            store.inner.fetching.leave(*hash);
+        }
+    }
+}
+
+/// The state is changed in single steps, so a panic elsewhere does not spoil it.
+pub(super) fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Incoming {
-    fn new(
+    pub(super) fn new(
         store: Store,
         hash: ContentHash,
         size: u64,
         file: File,
-        stage: Stage,
+        stored: Option<Stored>,
         fetching: Option<FetchGuard>,
+        known: Option<(Layer, Groups)>,
     ) -> Self {
         let layer = OnceLock::new();
+        let mut verified = Groups::new(size);
+        if let Some((known, groups)) = known {
+            layer.get_or_init(|| known);
+            verified = groups;
+        }
         // A content of one group is checked by its hash alone.
         if let Ok(whole) = Layer::from_values(hash, size, Vec::new()) {
             layer.get_or_init(|| whole);
         }
-        let mut verified = Groups::new(size);
         // Of an empty content nothing has to come; it is complete if it is the one.
         if size == 0 && hash == ContentHash::of(&[]) {
             verified.add(0, 0);
         }
-        let state = Mutex::new(State { verified, stage });
-        Self(Arc::new(Shared {
-            store,
+        let user = User(fetching.is_some().then(|| (store.clone(), hash)));
+        let shared = Shared {
             hash,
             size,
+            resumed: verified.bytes(),
             file,
             layer,
-            state,
+            state: Mutex::new(State {
+                verified,
+                stage: Stage::Open,
+                stored,
+                since: Since::new(),
+            }),
+            turn: Semaphore::new(1),
             _fetching: fetching,
-        }))
-    }
-
-    fn sys(&self) -> &Sys {
-        self.0.store.inner.disk.sys()
+            store,
+        };
+        Self {
+            _user: Arc::new(user),
+            shared: Arc::new(shared),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // The state is changed in single steps, so a panic elsewhere does not spoil it.
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.shared.state)
     }
 
     /// What is being fetched.
     #[must_use]
     pub fn hash(&self) -> ContentHash {
-        self.0.hash
+        self.shared.hash
     }
 
     /// Its bytes.
     #[must_use]
     pub fn size(&self) -> u64 {
-        self.0.size
+        self.shared.size
     }
 
-    /// The layer, once it is known.
+    /// Bytes of it that were here when this fetch began.
+    #[must_use]
+    pub fn resumed_bytes(&self) -> u64 {
+        self.shared.resumed
+    }
+
+    /// Whether all these bytes are in groups that are here; false past the end.
+    #[must_use]
+    pub fn has(&self, offset: u64, len: u64) -> bool {
+        self.state().verified.has(offset, len)
+    }
+
+    /// The layer, once it is known; at once when an earlier fetch knew it.
     #[must_use]
     pub fn layer(&self) -> Option<&Layer> {
-        self.0.layer.get()
+        self.shared.layer.get()
     }
 
-    /// Says how pieces are verified: once, before the first one. A content of one group needs none.
+    /// Says how pieces are verified: once, before the first one. A content of one group needs none, nor does a fetch that
+    /// goes on.
     ///
     /// # Errors
     /// [`StoreError::WrongLayer`] for another content's, and for a second one.
     pub fn set_layer(&self, layer: Layer) -> Result<(), StoreError> {
-        if layer.hash() != self.0.hash || layer.size() != self.0.size {
+        if layer.hash() != self.shared.hash || layer.size() != self.shared.size {
             return Err(StoreError::WrongLayer);
         }
-        self.0.layer.set(layer).map_err(|_| StoreError::WrongLayer)
+        self.shared.layer.set(layer).map_err(|_| StoreError::WrongLayer)
     }
 
     /// Verifies the bytes (whole groups, as in [`Layer::verify`]) and writes them at `offset` with one `pwrite`; blocks.
     /// False when they are not the content's: then nothing was written. A piece that is there already is not written
-    /// again.
+    /// again. Begins a checkpoint when it is time for one, and does not wait for it.
     ///
     /// # Errors
     /// [`StoreError::NoLayer`]; [`StoreError::Poisoned`] after an earlier failure; those of the disk.
     pub fn write_piece(&self, offset: u64, bytes: &[u8]) -> Result<bool, StoreError> {
-        let layer = self.0.layer.get().ok_or(StoreError::NoLayer)?;
+        let shared = &self.shared;
+        let layer = shared.layer.get().ok_or(StoreError::NoLayer)?;
         if !layer.verify(offset, bytes) {
             return Ok(false);
         }
@@ -214,33 +224,39 @@ impl Incoming {
                 return Ok(true);
             }
         }
-        let written = self.sys().write_at(&self.0.file, offset, bytes);
-        let mut state = self.state();
-        match written {
-            Ok(()) => {
-                state.verified.add(offset, bytes.len() as u64);
-                if let Stage::Stored { reservation, .. } = &mut state.stage {
-                    reservation.wrote(bytes.len() as u64);
-                }
-                Ok(true)
-            }
-            Err(error) => {
-                let full = is_full(&error);
-                let store_full = self.0.store.inner.space.full(self.0.size);
-                let stage = std::mem::replace(&mut state.stage, Stage::Poisoned);
-                Err(match stage {
-                    Stage::Stored { .. } if full => store_full,
-                    Stage::Passed if full => StoreError::OutputFull {
-                        needed: self.0.size,
-                        usable: 0,
-                    },
-                    _ => StoreError::Io {
-                        doing: "write a piece",
-                        source: error,
-                    },
-                })
+        let inner = &shared.store.inner;
+        let written = inner.disk.sys().write_at(&shared.file, offset, bytes);
+        if let Err(error) = written {
+            return Err(self.write_failed(error));
+        }
+        {
+            let mut state = self.state();
+            state.verified.add(offset, bytes.len() as u64);
+            if let Some(stored) = &mut state.stored {
+                stored.reservation.wrote(bytes.len() as u64);
             }
         }
+        shared.came(bytes.len() as u64);
+        Ok(true)
+    }
+
+    /// This fetch is over; its last checkpoint is not touched by what was not written.
+    fn write_failed(&self, error: io::Error) -> StoreError {
+        let (inner, needed) = (&self.shared.store.inner, self.shared.size);
+        let stored = {
+            let mut state = self.state();
+            state.stage = Stage::Poisoned;
+            state.stored.is_some()
+        };
+        if !stored {
+            return match is_full(&error) {
+                true => StoreError::OutputFull { needed, usable: 0 },
+                false => StoreError::io("write a piece")(error),
+            };
+        }
+        let failure = inner.space.io(needed, "write a piece")(error);
+        inner.faults.note(Some(self.shared.hash), &failure);
+        failure
     }
 
     /// Reads exactly these bytes; blocks.
@@ -254,77 +270,84 @@ impl Incoming {
                 "these bytes are not here yet",
             ));
         }
-        self.0.file.read_exact_at(buf, offset)
+        self.shared.file.read_exact_at(buf, offset)
     }
 
     /// Makes the content durable and, in the store, registers it; its bringer then has a claim on it as after an import.
-    /// Again, when it succeeded, is harmless.
+    /// When it was damaged, it is healed: its holds are complete again. Again, when it succeeded, is harmless.
     ///
     /// # Errors
     /// [`StoreError::Incomplete`], and the fetch goes on; [`StoreError::Busy`] while another commits; any other one
     /// ends this fetch.
     pub async fn commit(&self) -> Result<(), StoreError> {
-        let stage = {
+        {
             let mut state = self.state();
             match state.stage {
                 Stage::Done => return Ok(()),
                 Stage::Poisoned => return Err(StoreError::Poisoned),
-                Stage::Committing => return Err(StoreError::Busy { hash: self.0.hash }),
-                Stage::Stored { .. } | Stage::Passed => {}
+                Stage::Committing => {
+                    return Err(StoreError::Busy {
+                        hash: self.shared.hash,
+                    });
+                }
+                Stage::Open => {}
             }
             match state.verified.missing() {
-                0 => std::mem::replace(&mut state.stage, Stage::Committing),
+                0 => state.stage = Stage::Committing,
                 missing => return Err(StoreError::Incomplete { missing }),
             }
-        };
-        let this = self.clone();
-        self.0
+        }
+        let shared = self.shared.clone();
+        self.shared
             .store
             .finish(async move {
-                let result = this.make_durable(stage).await;
-                this.state().stage = if result.is_ok() {
-                    Stage::Done
-                } else {
-                    Stage::Poisoned
+                let result = shared.make_durable().await;
+                lock(&shared.state).stage = match result {
+                    Ok(()) => Stage::Done,
+                    Err(_) => Stage::Poisoned,
                 };
                 result
             })
             .await
     }
+}
 
-    async fn make_durable(&self, stage: Stage) -> Result<(), StoreError> {
-        match stage {
-            Stage::Stored { file, reservation } => {
-                let layer = self.0.layer.get().cloned().ok_or(StoreError::NoLayer)?;
-                commit(
-                    self.0.store.inner.clone(),
-                    Whole {
-                        file,
-                        layer,
-                        reservation,
-                    },
-                )
-                .await
-                .map(drop)
+impl Shared {
+    async fn make_durable(self: &Arc<Self>) -> Result<(), StoreError> {
+        let _turn = self.turn.acquire().await.map_err(|_| StoreError::Stopped)?;
+        let stored = {
+            let mut state = lock(&self.state);
+            // A checkpoint that still ran may have failed.
+            if matches!(state.stage, Stage::Poisoned) {
+                return Err(StoreError::Poisoned);
             }
-            _ => {
-                let this = self.clone();
-                blocking(move || {
-                    this.sys()
-                        .sync_file(&this.0.file)
-                        .map_err(|error| match is_full(&error) {
-                            true => StoreError::OutputFull {
-                                needed: this.0.size,
-                                usable: 0,
-                            },
-                            false => StoreError::Io {
-                                doing: "make the output durable",
-                                source: error,
-                            },
-                        })
-                })
-                .await
-            }
-        }
+            state.stored.take()
+        };
+        let Some(stored) = stored else {
+            let shared = self.clone();
+            return blocking(move || shared.sync_output()).await;
+        };
+        let whole = Whole {
+            file: stored.file,
+            layer: self.layer.get().cloned().ok_or(StoreError::NoLayer)?,
+            layer_file: stored.layer_file,
+            reservation: stored.reservation,
+            origin: Origin::Fetch,
+        };
+        commit(self.store.inner.clone(), whole).await.map(drop)
+    }
+
+    fn sync_output(&self) -> Result<(), StoreError> {
+        let synced = self.store.inner.disk.sys().sync_file(&self.file);
+        synced.map_err(|error| match is_full(&error) {
+            true => StoreError::OutputFull {
+                needed: self.size,
+                usable: 0,
+            },
+            false => StoreError::Io {
+                doing: "make the output durable",
+                source: error,
+            },
+        })
     }
 }

@@ -2,6 +2,7 @@
 //! the transaction that changes the hold, so after a crash the two sides differ by whole changes and the log names them.
 
 use p2p_proto::{
+    ContentHash,
     index::{Hold, HoldState, IndexDigest},
     rest::{index::HoldChange, session::IndexState},
 };
@@ -119,6 +120,29 @@ pub(super) async fn append(
     set_head(db, now).await?;
     if now.seq.is_multiple_of(PRUNE_EVERY) {
         prune(db, now.seq, KEEP).await?;
+    }
+    Ok(())
+}
+
+/// All holds of a content are so from now on, and the log says it of those that were not.
+pub(super) async fn set_states(
+    db: &mut SqliteConnection,
+    hash: ContentHash,
+    after: HoldState,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query("SELECT publication, state FROM holds WHERE hash = ? AND state <> ?")
+        .bind(&hash.as_bytes()[..])
+        .bind(state_name(after))
+        .fetch_all(&mut *db)
+        .await?;
+    sqlx::query("UPDATE holds SET state = ?2 WHERE hash = ?1")
+        .bind(&hash.as_bytes()[..])
+        .bind(state_name(after))
+        .execute(&mut *db)
+        .await?;
+    for row in &rows {
+        let before = state(row.try_get(1)?)?;
+        append(db, publication(row, 0)?, Some(before), Some(after)).await?;
     }
     Ok(())
 }

@@ -153,6 +153,24 @@ impl LayerBuilder {
         Self::default()
     }
 
+    /// Goes on after these whole groups, of which more bytes are to come.
+    pub(super) fn resume(values: Vec<ChainingValue>) -> Self {
+        let mut hasher = blake3::Hasher::new();
+        if !values.is_empty() {
+            hasher.set_input_offset(values.len() as u64 * GROUP);
+        }
+        Self {
+            hasher,
+            filled: 0,
+            values,
+        }
+    }
+
+    /// The values of the groups that are full and followed by another byte.
+    pub(super) fn closed(&self) -> &[ChainingValue] {
+        &self.values
+    }
+
     /// The next bytes, any number of them.
     pub fn push(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {

@@ -61,6 +61,22 @@ fn the_builder_is_blake3_at_every_threshold() {
 }
 
 #[test]
+fn a_builder_goes_on_after_whole_groups() {
+    for size in SIZES {
+        let bytes = data(8, size);
+        for at in (0..size).step_by(GROUP_LEN) {
+            let mut first = LayerBuilder::new();
+            first.push(&bytes[..at + 1]);
+            assert_eq!(first.closed().len(), at / GROUP_LEN);
+            let mut second = LayerBuilder::resume(first.closed().to_vec());
+            assert_eq!(second.size(), at as u64);
+            second.push(&bytes[at..]);
+            assert_eq!(second.finish(), layer_of(&bytes), "{size} from {at}");
+        }
+    }
+}
+
+#[test]
 fn every_aligned_run_verifies() {
     for size in SIZES {
         let bytes = data(2, size);

@@ -26,6 +26,14 @@ const MIGRATIONS: [&str; 2] = [
     include_str!("../../migrations/0002_promises.sql"),
 ];
 
+/// Of the contents those that are whole and served.
+macro_rules! good {
+    () => {
+        " WHERE NOT EXISTS (SELECT 1 FROM damaged WHERE damaged.hash = contents.hash)"
+    };
+}
+pub(super) use good;
+
 /// How long to wait for a connection: a commit of another takes some fsyncs, a restart of a large index some seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -89,28 +97,23 @@ impl Metadata {
 
     /// How many contents there are, and their bytes.
     pub(super) async fn totals(&self) -> Result<(u64, u64), StoreError> {
-        let row = sqlx::query("SELECT count(*), coalesce(sum(size), 0) FROM contents")
-            .fetch_one(&self.reader)
-            .await?;
+        let row = sqlx::query(concat!(
+            "SELECT count(*), coalesce(sum(size), 0) FROM contents",
+            good!()
+        ))
+        .fetch_one(&self.reader)
+        .await?;
         Ok((unsigned(&row, 0)?, unsigned(&row, 1)?))
     }
 
     /// Every complete content.
     pub(super) async fn contents(&self) -> Result<Vec<(ContentHash, u64)>, StoreError> {
-        let rows = sqlx::query("SELECT hash, size FROM contents")
+        let rows = sqlx::query(concat!("SELECT hash, size FROM contents", good!()))
             .fetch_all(&self.reader)
             .await?;
         rows.iter()
             .map(|row| Ok((hash(row, 0)?, unsigned(row, 1)?)))
             .collect()
-    }
-
-    /// Forgets the contents that nobody holds; their files are then for the sweep.
-    pub(super) async fn forget_all_unheld(&self) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM contents WHERE hash NOT IN (SELECT hash FROM holds)")
-            .execute(&self.writer)
-            .await?;
-        Ok(done.rows_affected())
     }
 }
 
@@ -143,9 +146,19 @@ async fn migrate(writer: &SqlitePool, path: PathBuf) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Forgets the contents that nobody holds; their files are then for the sweep.
+pub(super) async fn forget_all_unheld(db: &mut SqliteConnection) -> Result<u64, StoreError> {
+    let done = sqlx::query(
+        "DELETE FROM contents WHERE hash NOT IN (SELECT hash FROM holds UNION SELECT hash FROM publishing)",
+    )
+    .execute(db)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// The size of a complete content, as this connection sees it.
 pub(super) async fn size_of(db: &mut SqliteConnection, hash: ContentHash) -> Result<Option<u64>, StoreError> {
-    let row = sqlx::query("SELECT size FROM contents WHERE hash = ?")
+    let row = sqlx::query(concat!("SELECT size FROM contents", good!(), " AND hash = ?"))
         .bind(&hash.as_bytes()[..])
         .fetch_optional(db)
         .await?;
@@ -166,10 +179,11 @@ pub(super) async fn register(
     Ok(())
 }
 
-/// Forgets a content if nobody holds it; its size if it was there.
+/// Forgets a content, whole or damaged, if nobody holds it; its size if it was there.
 pub(super) async fn forget(db: &mut SqliteConnection, hash: ContentHash) -> Result<Option<u64>, StoreError> {
     let row = sqlx::query(
-        "DELETE FROM contents WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM holds WHERE hash = ?1) RETURNING size",
+        "DELETE FROM contents WHERE hash = ?1 AND NOT EXISTS (SELECT 1 FROM holds WHERE hash = ?1)
+         AND NOT EXISTS (SELECT 1 FROM publishing WHERE hash = ?1) RETURNING size",
     )
     .bind(&hash.as_bytes()[..])
     .fetch_optional(db)

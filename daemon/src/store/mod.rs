@@ -3,79 +3,118 @@
 //! # Who owns what
 //!
 //! The folder belongs to one daemon at a time: `disk` locks it and makes every system call that changes it. In it are
-//! `content/ab/<hash>` (the bytes), `layer/ab/<hash>` (their chaining values; none up to 256 KiB), `tmp/` (unfinished
-//! files) and `metadata.db`. `metadata` owns the database, and its one writing connection is also the right to give
-//! or take names in the folder. A content exists when its row does: files without a row are waste, a row without files
-//! is damage.
+//! `content/ab/<hash>` (the bytes), `layer/ab/<hash>` (their chaining values; none up to 256 KiB), `partial/` (what is on
+//! its way, see `partial_files`), `tmp/` (what no crash leaves) and `metadata.db`. `metadata` owns the database, and its
+//! one writing connection is also the right to give or take names in the folder. A content exists when its row does: files
+//! without a row are waste, a row without files is damage.
 //!
 //! `layer` is the mathematics: which bytes belong to a hash. Three ways lead in. `import` takes a file and
-//! `stream` takes bytes that come one after the other; both hash what they write. `incoming` takes pieces from other
+//! `stream` takes bytes that come one after the other; both hash what they write. `incoming` (see `begin`) takes pieces from other
 //! peers in any order, and writes none that the layer does not prove; `groups` is its memory of which are there. All
 //! three end in `commit`. Two ways lead out: `content` is an open content to read from, `export` fills a user's
 //! file. Callers see descriptors and readers, never a path.
 //!
+//! What takes long is kept as it grows: `checkpoint` makes a fetch durable, into a row of `partials`, and `cut_imports` an
+//! import. What is whole is looked at again: `verify` reads a content back, `scrub` does that with all of them in turn, and
+//! `damage` puts aside what is not good any more, as a partial that the next fetch heals.
+//!
 //! `holds` says which publications a content is kept for, `index_log` is what the directory is told of that, and
 //! both change in one transaction. `space` promises room before the first byte is written; `claims` keeps a new
-//! content alive until somebody holds it. These two live in memory and are made anew at each start.
+//! content alive until somebody holds it, and says who works on a partial. These two live in memory and are made anew at
+//! each start, as `faults` is, which remembers what the disk refused.
 //!
 //! # What a crash leaves
 //!
-//! | it stops | on disk | the next start |
+//! | it stops | on disk | the next start (`recover`) |
 //! | --- | --- | --- |
-//! | while bytes come in | a file in `tmp/` | removes it |
-//! | after the fsync of the bytes, before the rename | the same, and perhaps the layer's | removes them |
-//! | after the layer's rename or the content's, before the row | named files that no row knows | removes them |
+//! | while bytes come in, before a checkpoint | files in `partial/` or `tmp/` | removes them |
+//! | in a checkpoint, before its row | more bytes than the row before it says, or files without a row | keeps what the row says, removes the others |
+//! | after a checkpoint's row | the files and a true row | keeps them; a fetch or import goes on there |
+//! | in a commit, after the fsync of the bytes, before the rename | the same, and perhaps the layer in `tmp/` | the same |
+//! | after the layer's rename or the content's, before the row | named files that no row knows | takes them back to `partial/` when a checkpoint speaks of them, or removes them |
 //! | after the row, before a hold | a content that nobody holds | removes row and files |
 //! | after the hold | all of it, durable; the log has the change | nothing to do |
 //! | while a hold is dropped, before its transaction ends | all of it, still held | nothing to do |
 //! | after that, before the files are removed | named files that no row knows | removes them |
+//! | after damage was found, before its transaction ends | all as it was, perhaps a layer without a row | removes that; the damage is found again |
+//! | after that, before the files are put aside | a damaged content's files under `content/` | takes them to `partial/` |
+//! | while it is healed | as in a fetch and its commit; damaged until the row | as there |
 //!
 //! The order of a commit is: bytes and layer written, each fsynced; layer renamed, its folder fsynced; content renamed,
-//! its folder fsynced; row committed with `synchronous=FULL`. Only then is anybody told. The 256 folders of each kind
-//! are made and fsynced at the start, so none can vanish under a durable file. After a failed fsync the kernel may call
-//! the lost pages clean, so nobody asks twice: that import or fetch is over, its file removed, and no other is touched.
+//! its folder fsynced; one transaction, with `synchronous=FULL`, that has the content's row, the end of its partial's and
+//! its damage's, and its holds that are complete again. Only then is anybody told. The order of a checkpoint is: bytes
+//! fsynced; the first time the layer written and fsynced and `partial/` fsynced; the row. The 256 folders of each kind are
+//! made and fsynced at the start, so none can vanish under a durable file. After a failed fsync the kernel may call the
+//! lost pages clean, so nobody asks twice: that import or fetch is over, its files and rows removed, and no other is
+//! touched.
 //!
-//! A commit, a hold or a drop that has begun runs to its end, also when its caller goes away; [`Store::close`] waits for
-//! them.
+//! A commit, a checkpoint, a hold or a drop that has begun runs to its end, also when its caller goes away;
+//! [`Store::close`] waits for them.
 
+mod begin;
 mod buffer;
+mod checkpoint;
 mod claims;
 mod commit;
 mod content;
+mod cut_imports;
+mod damage;
 mod disk;
 mod error;
 mod export;
+mod faults;
 mod groups;
 mod holds;
 mod import;
 mod incoming;
 mod index_log;
 mod layer;
+mod locations;
 mod metadata;
+mod partial_files;
+mod partials;
+mod publishing;
+mod recover;
+mod scrub;
 mod space;
+mod stamp;
 mod stream;
 mod sys;
+mod transfers;
+mod verify;
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use tokio_util::task::TaskTracker;
+use p2p_proto::ContentHash;
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     buffer::{BUFFER_LEN, Buffer},
     commit::Imported,
     content::Content,
+    damage::Damaged,
     error::StoreError,
+    faults::Fault,
     holds::HeldFile,
     incoming::Incoming,
     index_log::LoggedChange,
     layer::{BadLayer, ChainingValue, GROUP, Layer, LayerBuilder},
     stream::StreamImport,
+    transfers::TransferRow,
+    verify::{Pace, Verdict},
 };
 use self::{
-    claims::{Claims, Fetching},
+    checkpoint::CheckpointEvery,
+    claims::{Claims, Fetching, Once},
     content::OpenContents,
-    disk::{Disk, Kind, Refused},
+    disk::{Disk, Refused},
+    faults::Faults,
     metadata::Metadata,
+    recover::{Recovered, recover},
     space::Space,
     sys::Sys,
 };
@@ -104,6 +143,8 @@ pub struct Usage {
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Contents of which a part is kept: fetches that were cut or go on, and what is good of damaged contents.
+    pub partial_files: u64,
     /// Bytes that may still be stored.
     pub free_bytes: u64,
     /// The configured limit.
@@ -125,7 +166,20 @@ struct Inner {
     metadata: Metadata,
     claims: Claims,
     fetching: Fetching,
+    /// Sources of which an import has the checkpoints.
+    importing: Once<String>,
+    /// Contents that are being verified because somebody doubts them.
+    doubted: Once<ContentHash>,
     open_contents: OpenContents,
+    faults: Faults,
+    /// Rises with each content that is found damaged.
+    damage: watch::Sender<u64>,
+    /// A content was registered.
+    arrived: Notify,
+    checkpoint_every: CheckpointEvery,
+    runtime: Handle,
+    /// The store closes.
+    stopping: CancellationToken,
     /// What must not end half-way with its caller.
     tasks: TaskTracker,
 }
@@ -141,6 +195,15 @@ impl Store {
 
     /// The same with these system calls.
     async fn open_on(config: StoreConfig, sys: Sys) -> Result<Self, StoreError> {
+        Self::open_with(config, sys, CheckpointEvery::default()).await
+    }
+
+    /// The same with checkpoints at other times.
+    async fn open_with(
+        config: StoreConfig,
+        sys: Sys,
+        checkpoint_every: CheckpointEvery,
+    ) -> Result<Self, StoreError> {
         let StoreConfig {
             path,
             max_size,
@@ -157,37 +220,23 @@ impl Store {
         .await?;
         commits_next(disk.sys())?;
         let metadata = Metadata::open(disk.root()).await?;
-        commits_next(disk.sys())?;
-        let unheld = metadata.forget_all_unheld().await?;
-        let contents: HashMap<_, _> = metadata.contents().await?.into_iter().collect();
-        let stored = contents.values().sum();
-        let sweeper = disk.clone();
-        let swept = blocking(move || {
-            let known = |kind, hash| {
-                contents
-                    .get(&hash)
-                    .is_some_and(|&size| kind == Kind::Content || Layer::group_count(size) > 0)
-            };
-            sweeper
-                .sweep(&known)
-                .map_err(StoreError::io("remove what a crash left"))
-        })
-        .await?;
-        if unheld + swept > 0 {
-            tracing::info!(
-                unheld,
-                files = swept,
-                "removed what an earlier run left unfinished"
-            );
-        }
-        let space = Arc::new(Space::new(disk.clone(), max_size, reserve_free, stored));
+        let Recovered { stored, partial } = recover(&disk, &metadata).await?;
+        let space = Arc::new(Space::new(disk.clone(), max_size, reserve_free, stored, partial));
         let inner = Inner {
             disk,
             space,
             metadata,
             claims: Claims::default(),
             fetching: Fetching::default(),
+            importing: Once::default(),
+            doubted: Once::default(),
             open_contents: OpenContents::default(),
+            faults: Faults::default(),
+            damage: watch::Sender::new(0),
+            arrived: Notify::new(),
+            checkpoint_every,
+            runtime: Handle::current(),
+            stopping: CancellationToken::new(),
             tasks: TaskTracker::new(),
         };
         Ok(Self {
@@ -201,6 +250,9 @@ impl Store {
     /// Those of the database and the file system.
     pub async fn usage(&self) -> Result<Usage, StoreError> {
         let (files, bytes) = self.inner.metadata.totals().await?;
+        let mut reader = self.inner.metadata.reader().acquire().await?;
+        let partial_files = partials::count(&mut reader).await?;
+        drop(reader);
         let inner = self.inner.clone();
         let free_bytes = blocking(move || {
             inner
@@ -213,14 +265,17 @@ impl Store {
         Ok(Usage {
             files,
             bytes,
+            partial_files,
             free_bytes,
             max_bytes: self.inner.space.max_size(),
             path,
         })
     }
 
-    /// Waits for the commits that run and ends the database's connections; what is called later fails.
+    /// Ends the imports that run, at their last checkpoint, waits for commits and checkpoints, and ends the database's
+    /// connections; what is called later fails.
     pub async fn close(&self) {
+        self.inner.stopping.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
         self.inner.metadata.close().await;

@@ -12,7 +12,7 @@ use super::{
 };
 
 /// The books. `usable` = the lesser of (free on the file system − kept free − promised but not yet written) and
-/// (quota − stored − promised).
+/// (quota − stored − partial − promised).
 pub(super) struct Space {
     disk: Arc<Disk>,
     max_size: Option<u64>,
@@ -24,6 +24,8 @@ pub(super) struct Space {
 struct Books {
     /// Bytes of registered contents.
     stored: u64,
+    /// Bytes that are kept for partial contents and cut imports on which nobody works.
+    partial: u64,
     /// Bytes promised to running imports and fetches, written or not.
     promised: u64,
     /// The part of those that the file system does not count as used yet.
@@ -31,9 +33,16 @@ struct Books {
 }
 
 impl Space {
-    pub(super) fn new(disk: Arc<Disk>, max_size: Option<u64>, reserve_free: u64, stored: u64) -> Self {
+    pub(super) fn new(
+        disk: Arc<Disk>,
+        max_size: Option<u64>,
+        reserve_free: u64,
+        stored: u64,
+        partial: u64,
+    ) -> Self {
         let books = Books {
             stored,
+            partial,
             ..Books::default()
         };
         Self {
@@ -54,7 +63,10 @@ impl Space {
     }
 
     fn quota_left(&self, books: &Books) -> u64 {
-        let taken = books.stored.saturating_add(books.promised);
+        let taken = books
+            .stored
+            .saturating_add(books.partial)
+            .saturating_add(books.promised);
         self.max_size.map_or(u64::MAX, |max| max.saturating_sub(taken))
     }
 
@@ -70,7 +82,7 @@ impl Space {
     }
 
     /// The error of a write that found the disk full after all.
-    pub(super) fn full(&self, needed: u64) -> StoreError {
+    fn full(&self, needed: u64) -> StoreError {
         let usable = self.usable().unwrap_or(0);
         StoreError::NoSpace {
             needed,
@@ -81,9 +93,14 @@ impl Space {
 
     /// For `map_err`: names what was tried, or the full disk.
     pub(super) fn io(&self, needed: u64, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
-        move |source| match is_full(&source) {
-            true => self.full(needed),
-            false => StoreError::Io { doing, source },
+        move |source| self.named(StoreError::Io { doing, source }, needed)
+    }
+
+    /// The error, or the full disk if that is what it tells of.
+    pub(super) fn named(&self, error: StoreError, needed: u64) -> StoreError {
+        match error {
+            StoreError::Io { source, .. } if is_full(&source) => self.full(needed),
+            other => other,
         }
     }
 
@@ -92,12 +109,27 @@ impl Space {
         let mut books = self.books();
         books.stored = books.stored.saturating_sub(size);
     }
+
+    /// A partial on which nobody worked was removed.
+    pub(super) fn partial_removed(&self, size: u64) {
+        let mut books = self.books();
+        books.partial = books.partial.saturating_sub(size);
+    }
+
+    /// A registered content became a partial of as many bytes.
+    pub(super) fn demoted(&self, size: u64) {
+        let mut books = self.books();
+        books.stored = books.stored.saturating_sub(size);
+        books.partial = books.partial.saturating_add(size);
+    }
 }
 
-/// Bytes promised to one import or fetch; given back when dropped.
+/// Bytes promised to one import or fetch; given back when dropped, but for those that stay as a partial.
 pub(super) struct Reservation {
     space: Arc<Space>,
     promised: u64,
+    /// The part of those that stays when this goes.
+    kept: u64,
     unwritten: u64,
 }
 
@@ -107,8 +139,28 @@ impl Reservation {
         Self {
             space,
             promised: 0,
+            kept: 0,
             unwritten: 0,
         }
+    }
+
+    /// Works on with a partial of so many bytes.
+    pub(super) fn adopt(space: Arc<Space>, size: u64) -> Self {
+        let mut books = space.books();
+        books.partial = books.partial.saturating_sub(size);
+        books.promised += size;
+        drop(books);
+        Self {
+            space,
+            promised: size,
+            kept: size,
+            unwritten: 0,
+        }
+    }
+
+    /// So many of the promised bytes stay when this goes.
+    pub(super) fn keep(&mut self, size: u64) {
+        self.kept = size.min(self.promised);
     }
 
     /// Promises `more` bytes of the quota.
@@ -160,17 +212,19 @@ impl Reservation {
     }
 
     /// The promised bytes are a registered content now.
-    pub(super) fn settle(self, size: u64) {
+    pub(super) fn settle(mut self, size: u64) {
+        self.kept = 0;
         self.space.books().stored += size;
-    }
-
-    pub(super) fn full(&self) -> StoreError {
-        self.space.full(self.promised)
     }
 
     /// For `map_err`: names what was tried, or the full disk.
     pub(super) fn io(&self, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
         self.space.io(self.promised, doing)
+    }
+
+    /// The error, or the full disk if that is what it tells of.
+    pub(super) fn named(&self, error: StoreError) -> StoreError {
+        self.space.named(error, self.promised)
     }
 }
 
@@ -178,6 +232,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         let mut books = self.space.books();
         books.promised -= self.promised;
+        books.partial += self.kept;
         books.unwritten -= self.unwritten;
     }
 }

@@ -1,14 +1,16 @@
 //! Import of a stream, of which nobody knows the length: room is asked for as it grows, a buffer at a time. Owns a
 //! temporary file that goes with it unless it is finished; a crash leaves that file in `tmp/`.
 
+use std::sync::Arc;
+
 use tokio_util::bytes::Bytes;
 
 use super::{
-    Store, blocking,
+    Inner, Store, blocking,
     buffer::{BUFFER_LEN, Buffer},
-    commit::{Imported, Whole, commit},
+    commit::{Imported, Origin, Whole, commit},
     disk::TempFile,
-    error::{StoreError, is_full},
+    error::StoreError,
     layer::LayerBuilder,
     space::Reservation,
 };
@@ -70,7 +72,7 @@ impl StreamImport {
             state.filled += now.len();
             rest = later;
             if state.filled == BUFFER_LEN {
-                state = flush(state).await?;
+                state = flush(self.store.inner.clone(), state).await?;
             }
         }
         self.state = Some(state);
@@ -96,30 +98,28 @@ impl StreamImport {
             layer,
             reservation,
             ..
-        } = *flush(state).await?;
+        } = *flush(self.store.inner.clone(), state).await?;
         let whole = Whole {
             file,
             layer: layer.finish(),
+            layer_file: None,
             reservation,
+            origin: Origin::New,
         };
         self.store.finish(commit(self.store.inner.clone(), whole)).await
     }
 }
 
 /// Writes and hashes what is in the buffer.
-async fn flush(mut state: Box<State>) -> Result<Box<State>, StoreError> {
+async fn flush(inner: Arc<Inner>, mut state: Box<State>) -> Result<Box<State>, StoreError> {
     blocking(move || {
         let bytes = &state.buffer.bytes()[..state.filled];
         state.reservation.promise(bytes.len() as u64)?;
         state.reservation.claim_disk(bytes.len() as u64)?;
         if let Err(error) = state.file.write_at(state.layer.size(), bytes) {
-            return Err(match is_full(&error) {
-                true => state.reservation.full(),
-                false => StoreError::Io {
-                    doing: "write the stream",
-                    source: error,
-                },
-            });
+            let error = state.reservation.io("write the stream")(error);
+            inner.faults.note(None, &error);
+            return Err(error);
         }
         state.reservation.wrote(bytes.len() as u64);
         state.layer.push(bytes);

@@ -3,7 +3,7 @@
 use std::{os::fd::OwnedFd, sync::Arc};
 
 use bytes::Bytes;
-use p2p_proto::{Failure, FailureKind, MAX_DATA_CHUNK};
+use p2p_proto::{Failure, FailureKind, MAX_DATA_CHUNK, rest::publications::Publication};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::progress::{State, Transfer};
@@ -13,10 +13,8 @@ use crate::store::{Content, Store};
 ///
 /// # Errors
 /// `DiskFull` when the file's disk is, `HashMismatch` when the stored content has rotted.
-pub async fn into_file(store: &Store, transfer: &Transfer, file: OwnedFd) -> Result<(), Failure> {
-    store
-        .export(transfer.publication.hash, file, Arc::new(|_| {}))
-        .await?;
+pub async fn into_file(store: &Store, publication: &Publication, file: OwnedFd) -> Result<(), Failure> {
+    store.export(publication.hash, file, Arc::new(|_| {})).await?;
     Ok(())
 }
 
@@ -27,11 +25,12 @@ pub async fn into_file(store: &Store, transfer: &Transfer, file: OwnedFd) -> Res
 pub async fn while_it_comes(
     store: &Store,
     transfer: &Transfer,
+    publication: &Publication,
     listener: mpsc::Sender<Bytes>,
 ) -> Result<(), Failure> {
     let mut progress = transfer.subscribe();
     let mut sent = 0;
-    let size = transfer.publication.size;
+    let size = publication.size;
     loop {
         let now = progress.borrow_and_update().clone();
         if let State::Failed(failure) = now.state {
@@ -56,7 +55,7 @@ pub async fn while_it_comes(
             return Ok(());
         }
         if matches!(now.state, State::Done(_)) {
-            return from_store(store, transfer, sent, &listener).await;
+            return from_store(store, publication, sent, &listener).await;
         }
         if progress.changed().await.is_err() {
             return Err(super::progress::interrupted("the transfer is gone"));
@@ -67,11 +66,10 @@ pub async fn while_it_comes(
 /// Sends what is left of a content that was here already; every group is verified on its way.
 async fn from_store(
     store: &Store,
-    transfer: &Transfer,
+    publication: &Publication,
     mut sent: u64,
     listener: &mpsc::Sender<Bytes>,
 ) -> Result<(), Failure> {
-    let publication = &transfer.publication;
     let gone = || {
         Failure::new(
             FailureKind::NotFound,

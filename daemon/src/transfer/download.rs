@@ -1,85 +1,123 @@
-//! One download from locating to a durable, announced copy.
+//! One download from locating to a durable, announced copy, as far as it comes in one go. What halts it is for its owner
+//! to judge: [`super::run`] waits, and begins the next go with what is there.
 
-use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use p2p_proto::{Failure, FailureKind, FileName, rest::location::LocateResponse};
+use p2p_proto::{
+    Failure, FailureKind, FileName,
+    rest::{location::LocateResponse, publications::Publication},
+};
+
+use tokio::sync::SemaphorePermit;
 
 use super::{
-    Shared,
+    Halt, Shared, deliver,
+    job::Keep,
     progress::{State, Transfer},
     swarm,
 };
-use crate::{
-    identity::session::Session,
-    store::{Incoming, StoreError},
-};
-
-/// Where the content stays.
-pub enum Keep {
-    /// In the store: this peer becomes a holder.
-    InStore,
-    /// Only in the file that the user passed.
-    OnlyIn(OwnedFd),
-    /// Nowhere: it is read while it comes.
-    Nowhere,
-}
-
-/// How often the directory is asked while no holder is online.
-const WAIT_POLL: Duration = Duration::from_secs(2);
+use crate::store::{Incoming, StoreError};
 
 /// How long the directory may take to hear of the new copy before the person is told "done"; a ping tells it later.
 const ANNOUNCE: Duration = Duration::from_secs(5);
 
-/// Fetches the transfer's publication.
-///
-/// # Errors
-/// See [`swarm::fetch_all`]; `DiskFull` before the first byte.
-pub(super) async fn fetch(
-    shared: &Arc<Shared>,
-    transfer: &Arc<Transfer>,
-    keep: Keep,
-    wait: bool,
-) -> Result<(), Failure> {
-    let publication = &transfer.publication;
-    // The semaphore lives as long as its owner and is never closed.
-    let _slot = shared
-        .slots
-        .acquire()
-        .await
-        .map_err(|_| super::progress::interrupted("p2pd stops"))?;
-    transfer.enter(State::Locating);
-    let in_store = matches!(keep, Keep::InStore);
-    if in_store && shared.store.content(publication.hash).await?.is_some() {
-        return hold(shared, transfer).await;
-    }
-    let session = shared.sessions.require()?;
-    let incoming = begin(shared, transfer, keep).await?;
-    transfer.receives_into(incoming.clone());
-    if publication.size == 0 {
-        incoming.write_piece(0, &[])?;
-    } else {
-        let located = holders(&session, transfer, wait).await?;
-        swarm::fetch_all(shared, &session, transfer, incoming.clone(), located).await?;
-    }
-    transfer.enter(State::Committing);
-    if in_store {
-        incoming.commit().await?;
-        hold(shared, transfer).await?;
-    }
-    tracing::info!(TRANSFER = transfer.id, CONTENT_HASH = %publication.hash, "{} fetched", publication.name);
-    Ok(())
+/// What one transfer fetches, and where it leaves that.
+pub(super) struct Fetch {
+    /// What.
+    pub publication: Publication,
+    /// Where it stays. The passed file is taken when the bytes begin to come.
+    pub keep: Keep,
 }
 
-async fn begin(shared: &Shared, transfer: &Transfer, keep: Keep) -> Result<Incoming, Failure> {
-    let (hash, size) = (transfer.publication.hash, transfer.publication.size);
-    let begun = match keep {
-        Keep::InStore | Keep::Nowhere => shared.store.begin(hash, size).await,
-        Keep::OnlyIn(file) => shared.store.begin_into(hash, size, file),
+/// Goes as far as it can.
+///
+/// # Errors
+/// [`Halt::Wait`] when nobody can help now, [`Halt::Failed`] for what waiting does not mend.
+pub(super) async fn go(
+    shared: &Arc<Shared>,
+    transfer: &Arc<Transfer>,
+    fetch: &mut Fetch,
+) -> Result<(), Halt> {
+    wait_for_the_same(shared, transfer, fetch).await;
+    let _slot = turn(shared, transfer).await?;
+    transfer.sets_out();
+    let publication = &fetch.publication;
+    let in_store = matches!(fetch.keep, Keep::InStore);
+    if in_store && matches!(shared.store.content(publication.hash).await, Ok(Some(_))) {
+        hold(shared, publication).await?;
+        return outputs(shared, transfer, publication).await;
+    }
+    let session = shared.sessions.require().map_err(Halt::Wait)?;
+    let (hash, size) = (publication.hash, publication.size);
+    let located = match size {
+        0 => None,
+        _ => Some(holders(shared, &session, transfer, publication).await?),
     };
-    begun.map_err(|error| match error {
-        StoreError::NoSpace { .. } => no_space(&transfer.publication.name, &error),
+    let incoming = match transfer.incoming() {
+        Some(incoming) => incoming,
+        None => begin(shared, transfer, fetch).await?,
+    };
+    let publication = &fetch.publication;
+    match located {
+        None => drop(incoming.write_piece(0, &[])?),
+        Some(located) => {
+            swarm::fetch_all(shared, &session, transfer, publication, incoming.clone(), located).await?;
+        }
+    }
+    transfer.enter(State::Verifying, "");
+    match fetch.keep {
+        Keep::InStore => keep(shared, transfer, publication, incoming).await?,
+        Keep::OnlyIn(_) => incoming.commit().await?,
+        Keep::Nowhere => {
+            transfer.enter(State::Delivering, "");
+            transfer.read_by_all().await;
+        }
+    }
+    tracing::info!(TRANSFER = transfer.id, CONTENT_HASH = %hash, "{} fetched", publication.name);
+    outputs(shared, transfer, publication).await
+}
+
+/// Waits until fewer than the most run.
+async fn turn<'a>(shared: &'a Shared, transfer: &Transfer) -> Result<SemaphorePermit<'a>, Halt> {
+    if let Ok(slot) = shared.slots.try_acquire() {
+        return Ok(slot);
+    }
+    transfer.enter(State::Queued, "other transfers run first");
+    // The semaphore lives as long as its owner and is never closed.
+    let slot = shared.slots.acquire().await;
+    slot.map_err(|_| Failure::new(FailureKind::Internal, "p2pd stops").into())
+}
+
+/// Two transfers of one content take turns: the second finds it here.
+async fn wait_for_the_same(shared: &Shared, transfer: &Transfer, fetch: &Fetch) {
+    if matches!(fetch.keep, Keep::OnlyIn(_)) {
+        return;
+    }
+    while let Some(other) = shared.earlier_of_same_content(transfer.id, fetch.publication.hash) {
+        let reason = format!("transfer {} brings the same content", other.id);
+        transfer.enter(State::Queued, reason);
+        let _ = other.ended().await;
+    }
+}
+
+async fn begin(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) -> Result<Incoming, Halt> {
+    let (hash, size) = (fetch.publication.hash, fetch.publication.size);
+    let begun = match &fetch.keep {
+        Keep::InStore | Keep::Nowhere => shared.store.begin(hash, size).await,
+        Keep::OnlyIn(file) => {
+            let file = file
+                .try_clone()
+                .map_err(|error| Failure::new(FailureKind::Internal, format!("the passed file: {error}")))?;
+            shared.store.begin_into(hash, size, file)
+        }
+    };
+    let incoming = begun.map_err(|error| match error {
+        StoreError::NoSpace { .. } => no_space(&fetch.publication.name, &error),
         other => other.into(),
-    })
+    })?;
+    transfer.resumed(incoming.resumed_bytes());
+    transfer.receives_into(incoming.clone());
+    Ok(incoming)
 }
 
 fn no_space(name: &FileName, error: &StoreError) -> Failure {
@@ -89,23 +127,26 @@ fn no_space(name: &FileName, error: &StoreError) -> Failure {
     Failure::new(FailureKind::DiskFull, message).hint("Use --no-keep or set store.path")
 }
 
-/// Who has the content; with `wait`, as soon as somebody has.
-async fn holders(session: &Session, transfer: &Transfer, wait: bool) -> Result<LocateResponse, Failure> {
-    loop {
-        if !matches!(transfer.progress().state, State::Waiting(_)) {
-            transfer.enter(State::Locating);
-        }
-        let located = swarm::locate(session, &transfer.publication).await?;
-        if !located.holders.is_empty() {
-            return Ok(located);
-        }
+/// Who has the content now.
+async fn holders(
+    shared: &Shared,
+    session: &crate::identity::session::Session,
+    transfer: &Transfer,
+    publication: &Publication,
+) -> Result<LocateResponse, Halt> {
+    let located = match shared.locator.locate(session, publication).await {
+        Ok(located) => located,
+        Err(away) if away.kind == FailureKind::Unreachable => return Err(transfer.without_help(away)),
+        Err(other) => return Err(other.into()),
+    };
+    if located.holders.is_empty() {
         let nobody = no_holder(&located);
-        if !wait {
-            return Err(nobody.hint("To wait: --wait"));
-        }
-        transfer.enter(State::Waiting(nobody.message));
-        tokio::time::sleep(WAIT_POLL).await;
+        return Err(match transfer.without_help(nobody) {
+            Halt::Failed(nobody) => Halt::Failed(nobody.hint("To wait: --wait")),
+            wait => wait,
+        });
     }
+    Ok(located)
 }
 
 /// "scan.tar: 0 of 3 holders online (last gpu2, 18:04)".
@@ -134,21 +175,51 @@ fn seen_at(at: jiff::Timestamp) -> String {
     }
 }
 
+/// Makes the content durable and holds it, to the end once begun: between the two nobody may leave.
+async fn keep(
+    shared: &Arc<Shared>,
+    transfer: &Transfer,
+    publication: &Publication,
+    incoming: Incoming,
+) -> Result<(), Halt> {
+    let (held, publication) = (Arc::clone(shared), publication.clone());
+    let keeping = transfer.tasks().spawn(async move {
+        incoming.commit().await?;
+        hold(&held, &publication).await
+    });
+    let kept = keeping.await;
+    kept.map_err(|_| Failure::new(FailureKind::Internal, "the copy could not be kept"))??;
+    Ok(())
+}
+
 /// The content is in the store: hold it under this publication, and tell the directory.
-async fn hold(shared: &Shared, transfer: &Transfer) -> Result<(), Failure> {
-    let already = shared.store.hold(transfer.publication.id).await?.is_some();
-    shared.store.add_hold(&transfer.publication).await?;
+async fn hold(shared: &Shared, publication: &Publication) -> Result<(), Failure> {
+    let already = shared.store.hold(publication.id).await?.is_some();
+    shared.store.add_hold(publication).await?;
     if already {
         return Ok(());
     }
     if let Some(session) = shared.sessions.current() {
         let announced = tokio::time::timeout(ANNOUNCE, shared.announcer.announce(&session)).await;
         if !matches!(announced, Ok(Ok(()))) {
-            tracing::warn!(
-                "the directory was not told of {}; a ping will",
-                transfer.publication.name
-            );
+            tracing::warn!("the directory was not told of {}; a ping will", publication.name);
         }
     }
     Ok(())
+}
+
+/// Writes the files that people wait for. That one of them cannot be written is its owner's matter, not the transfer's.
+async fn outputs(shared: &Shared, transfer: &Arc<Transfer>, publication: &Publication) -> Result<(), Halt> {
+    loop {
+        let outputs = transfer.take_outputs();
+        if outputs.is_empty() {
+            return Ok(());
+        }
+        transfer.enter(State::Delivering, "");
+        for (file, told) in outputs {
+            let written: Result<(), Failure> = deliver::into_file(&shared.store, publication, file).await;
+            // Whoever waited may be gone.
+            let _ = told.send(written);
+        }
+    }
 }

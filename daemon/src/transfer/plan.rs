@@ -1,14 +1,22 @@
 //! Which piece comes next. The last piece goes first: only it proves the size. Then they go in order, so that a reader
-//! can follow; at the end a source without work takes over what another has not brought yet.
+//! can follow; a piece that a source has owed for [`OVERDUE`] is asked of another, and at the end a source without work
+//! takes over what another has not brought yet.
 //!
-//! Every piece is in exactly one state: missing, asked for (by one or two sources), or verified and written.
+//! Every piece is in exactly one state: missing, asked for, or verified and written.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use tokio::sync::Notify;
 
-/// The most sources that one piece is asked of at the same time.
+/// The most sources that one piece is asked of at the same time; one that owes it for too long does not count.
 const MAX_ASKED: usize = 2;
+
+/// A source that has not brought a piece in this time loses it to others.
+pub const OVERDUE: Duration = Duration::from_secs(5);
 
 /// A source, numbered by its swarm.
 pub type SourceId = u32;
@@ -24,11 +32,18 @@ pub struct Piece {
     pub length: u32,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PieceState {
     Missing,
-    Asked(Vec<SourceId>),
+    Asked,
     Written,
+}
+
+/// A source was asked for a piece.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    source: SourceId,
+    at: Instant,
 }
 
 /// The pieces of one content.
@@ -41,6 +56,8 @@ pub struct Plan {
 
 struct Pieces {
     states: Vec<PieceState>,
+    /// Of whom each piece is asked; few, whatever the size.
+    asked: BTreeMap<usize, Vec<Ask>>,
     /// No missing piece is before this one, but for the last.
     first_missing: usize,
     /// All before this one are written.
@@ -49,16 +66,26 @@ struct Pieces {
 }
 
 impl Plan {
-    /// A plan for `size` bytes in pieces of `piece_length`; nothing is there yet.
+    /// A plan for `size` bytes in pieces of `piece_length`. What `is_here` says of these bytes (offset and length) is
+    /// written already.
     #[must_use]
-    pub fn new(size: u64, piece_length: u32) -> Self {
+    pub fn new(size: u64, piece_length: u32, is_here: impl Fn(u64, u64) -> bool) -> Self {
         let count = size.div_ceil(piece_length.into()) as usize;
-        let states = vec![PieceState::Missing; count];
+        let state = |index: usize| {
+            let offset = index as u64 * u64::from(piece_length);
+            match is_here(offset, (size - offset).min(piece_length.into())) {
+                true => PieceState::Written,
+                false => PieceState::Missing,
+            }
+        };
+        let states: Vec<_> = (0..count).map(state).collect();
+        let is_written = |state: &&PieceState| **state == PieceState::Written;
         let pieces = Pieces {
-            states,
+            written: states.iter().filter(is_written).count(),
+            frontier: states.iter().take_while(is_written).count(),
             first_missing: 0,
-            frontier: 0,
-            written: 0,
+            asked: BTreeMap::new(),
+            states,
         };
         Self {
             size,
@@ -68,15 +95,33 @@ impl Plan {
         }
     }
 
+    /// Bytes that are written.
+    #[must_use]
+    pub fn done(&self) -> u64 {
+        let pieces = self.pieces();
+        let last = pieces.states.last() == Some(&PieceState::Written);
+        let short = (pieces.states.len() as u64 * u64::from(self.piece_length)) - self.size;
+        pieces.written as u64 * u64::from(self.piece_length) - if last { short } else { 0 }
+    }
+
     /// A piece for this source to ask for; `None` when there is none now.
     #[must_use]
     pub fn take(&self, source: SourceId) -> Option<Piece> {
+        self.take_at(source, Instant::now())
+    }
+
+    fn take_at(&self, source: SourceId, now: Instant) -> Option<Piece> {
         let mut pieces = self.pieces();
-        let index = pieces.next_missing().or_else(|| pieces.to_duplicate(source))?;
-        match &mut pieces.states[index] {
-            PieceState::Asked(sources) => sources.push(source),
-            state => *state = PieceState::Asked(vec![source]),
-        }
+        let index = pieces
+            .overdue(source, now)
+            .or_else(|| pieces.next_missing())
+            .or_else(|| pieces.to_duplicate(source))?;
+        pieces.states[index] = PieceState::Asked;
+        pieces
+            .asked
+            .entry(index)
+            .or_default()
+            .push(Ask { source, at: now });
         Some(self.piece(index))
     }
 
@@ -88,6 +133,7 @@ impl Plan {
             return false;
         }
         pieces.states[piece.index] = PieceState::Written;
+        pieces.asked.remove(&piece.index);
         pieces.written += 1;
         while pieces.states.get(pieces.frontier) == Some(&PieceState::Written) {
             pieces.frontier += 1;
@@ -101,9 +147,10 @@ impl Plan {
     /// This source will not bring the piece.
     pub fn give_back(&self, source: SourceId, piece: &Piece) {
         let mut pieces = self.pieces();
-        if let PieceState::Asked(sources) = &mut pieces.states[piece.index] {
-            sources.retain(|&other| other != source);
-            if sources.is_empty() {
+        if let Some(asks) = pieces.asked.get_mut(&piece.index) {
+            asks.retain(|ask| ask.source != source);
+            if asks.is_empty() {
+                pieces.asked.remove(&piece.index);
                 pieces.states[piece.index] = PieceState::Missing;
                 pieces.first_missing = pieces.first_missing.min(piece.index);
             }
@@ -173,10 +220,17 @@ impl Pieces {
         (self.first_missing < self.states.len()).then_some(self.first_missing)
     }
 
+    /// A piece that everybody who was asked owes for too long.
+    fn overdue(&self, source: SourceId, now: Instant) -> Option<usize> {
+        let late = |ask: &Ask| now.duration_since(ask.at) >= OVERDUE && ask.source != source;
+        let mut asked = self.asked.iter();
+        asked.find_map(|(&index, asks)| asks.iter().all(late).then_some(index))
+    }
+
     fn to_duplicate(&self, source: SourceId) -> Option<usize> {
-        (self.frontier..self.states.len()).find(|&index| {
-            matches!(&self.states[index], PieceState::Asked(by) if by.len() < MAX_ASKED && !by.contains(&source))
-        })
+        let free = |asks: &Vec<Ask>| asks.len() < MAX_ASKED && asks.iter().all(|ask| ask.source != source);
+        let mut asked = self.asked.iter();
+        asked.find_map(|(&index, asks)| free(asks).then_some(index))
     }
 }
 
@@ -188,9 +242,48 @@ mod tests {
 
     const MIB: u32 = 1 << 20;
 
+    fn empty(size: u64) -> Plan {
+        Plan::new(size, MIB, |_, _| false)
+    }
+
+    #[test]
+    fn what_is_owed_for_too_long_is_asked_of_another() {
+        let plan = empty(4 * u64::from(MIB));
+        let start = Instant::now();
+        let owed = [plan.take_at(1, start).unwrap(), plan.take_at(1, start).unwrap()];
+        // In time: the next missing ones.
+        assert_eq!(plan.take_at(2, start + OVERDUE / 2).unwrap().index, 1);
+        let late = start + OVERDUE;
+        assert_eq!(plan.take_at(2, late), Some(owed[1]), "the first in order");
+        assert_eq!(plan.take_at(2, late), Some(owed[0]));
+        assert_eq!(plan.take_at(2, late).unwrap().index, 2, "asked again just now");
+        assert!(plan.written(&owed[0], |_| {}));
+        plan.give_back(1, &owed[1]);
+        assert_eq!(
+            plan.take_at(3, late + OVERDUE).unwrap().index,
+            0,
+            "the second owes it too"
+        );
+    }
+
+    #[test]
+    fn what_is_here_is_not_asked_for() {
+        let here = |offset, _| offset != u64::from(MIB);
+        let plan = Plan::new(3 * u64::from(MIB) + 7, MIB, here);
+        assert_eq!(
+            (plan.done(), plan.frontier()),
+            (2 * u64::from(MIB) + 7, MIB.into())
+        );
+        let piece = plan.take(1).unwrap();
+        assert_eq!((piece.index, plan.take(1)), (1, None));
+        assert!(plan.written(&piece, |frontier| assert_eq!(frontier, 3 * u64::from(MIB) + 7)));
+        assert!(plan.is_complete());
+        assert_eq!(plan.done(), 3 * u64::from(MIB) + 7);
+    }
+
     #[test]
     fn the_last_piece_first_then_in_order() {
-        let plan = Plan::new(3 * u64::from(MIB) + 7, MIB);
+        let plan = empty(3 * u64::from(MIB) + 7);
         let taken: Vec<_> = std::iter::from_fn(|| plan.take(1))
             .map(|p| (p.offset >> 20, p.length))
             .collect();
@@ -199,7 +292,7 @@ mod tests {
 
     #[test]
     fn what_is_given_back_is_taken_again() {
-        let plan = Plan::new(4 * u64::from(MIB), MIB);
+        let plan = empty(4 * u64::from(MIB));
         let pieces: Vec<_> = std::iter::from_fn(|| plan.take(1)).collect();
         plan.give_back(1, &pieces[1]);
         assert_eq!(plan.take(2), Some(pieces[1]));
@@ -207,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_end_is_asked_for_twice_but_never_thrice() {
-        let plan = Plan::new(u64::from(MIB), MIB);
+        let plan = empty(MIB.into());
         let piece = plan.take(1).unwrap();
         assert_eq!(plan.take(1), None);
         assert_eq!(plan.take(2), Some(piece));
@@ -222,7 +315,7 @@ mod tests {
 
     #[test]
     fn an_empty_content_is_complete() {
-        let plan = Plan::new(0, MIB);
+        let plan = empty(0);
         assert!(plan.is_complete());
         assert_eq!((plan.take(1), plan.frontier()), (None, 0));
     }
@@ -234,7 +327,7 @@ mod tests {
             size in 1u64..20_000_000,
             acts in proptest::collection::vec((0u32..4, any::<bool>()), 0..200),
         ) {
-            let plan = Plan::new(size, MIB);
+            let plan = empty(size);
             let mut counted = 0;
             let mut done = std::collections::BTreeSet::new();
             let mut act = |source, brings: bool| {
@@ -256,7 +349,7 @@ mod tests {
             }
             while act(9, true) {}
             prop_assert!(plan.is_complete());
-            prop_assert_eq!(counted, size);
+            prop_assert_eq!((counted, plan.done()), (size, size));
         }
     }
 }

@@ -1,13 +1,13 @@
-//! One holder in a swarm: asks for its layer, and for pieces as long as the plan has work. Every piece is verified by
-//! the store on its way in; one that fails ends the source.
+//! One holder in a swarm: brings pieces as long as the plan has work. Every piece is verified by the store on its way
+//! in; one that fails ends the source, so that a bad holder costs one piece.
 
-use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
-use p2p_proto::v1::{HaveRequest, HelloRequest, LayerRequest};
-use tokio::time::timeout;
+use p2p_proto::rest::reports::Fault;
 
 use super::{
     plan::{Piece, SourceId},
+    progress::Heard,
     swarm::Swarm,
 };
 use crate::{
@@ -18,19 +18,13 @@ use crate::{
             codec::{Range, Reason},
             receiver::{ReceiveError, Receiver},
         },
-        rpc::VERSIONS,
+        words::{self, CallError},
     },
-    store::{BUFFER_LEN, Buffer, Layer, StoreError},
+    store::{Buffer, StoreError},
 };
 
 /// Requests on their way to one holder.
 const OUTSTANDING: usize = 2;
-
-/// A holder that lets one answer in words wait for so long is given up: no piece can come before the layer.
-const SILENCE: Duration = Duration::from_secs(10);
-
-/// Bytes of one chaining value.
-const VALUE_LEN: usize = 32;
 
 /// Why a source gives nothing more.
 #[derive(Debug, thiserror::Error)]
@@ -42,8 +36,8 @@ pub enum SourceError {
     #[error("the grant was refused")]
     Grant,
     /// It sent what is not the content.
-    #[error("sent bytes that are not the file's")]
-    Bad,
+    #[error("sent {}", words::fault_word(*.0))]
+    Bad(Fault),
     /// This side's store failed: no source can help.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -51,22 +45,16 @@ pub enum SourceError {
 
 impl From<std::io::Error> for SourceError {
     fn from(error: std::io::Error) -> Self {
-        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
-        match error.kind() {
-            // One thing for a person, whichever way the end of the connection showed.
-            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
-                Self::Gone("hung up".to_owned())
-            }
-            _ => Self::Gone(error.to_string()),
-        }
+        Self::Gone(words::gone(&error))
     }
 }
 
-impl From<tonic::Status> for SourceError {
-    fn from(status: tonic::Status) -> Self {
-        match status.code() {
-            tonic::Code::PermissionDenied => Self::Grant,
-            _ => Self::Gone(status.message().to_owned()),
+impl From<CallError> for SourceError {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::Grant => Self::Grant,
+            CallError::Bad(fault) => Self::Bad(fault),
+            CallError::Gone(why) | CallError::Refused(why) => Self::Gone(why),
         }
     }
 }
@@ -75,63 +63,11 @@ impl From<ReceiveError> for SourceError {
     fn from(error: ReceiveError) -> Self {
         match error {
             ReceiveError::Refused(Reason::Grant) => Self::Grant,
-            ReceiveError::Nonsense | ReceiveError::Frame(_) => Self::Bad,
+            ReceiveError::Nonsense | ReceiveError::Frame(_) => Self::Bad(Fault::Protocol),
             ReceiveError::Io(error) => error.into(),
             other => Self::Gone(other.to_string()),
         }
     }
-}
-
-/// The layer of this content from this holder, merged to the content's hash.
-pub async fn layer(
-    session: &Session,
-    target: &Target,
-    grant: &str,
-    swarm: &Swarm,
-) -> Result<Layer, SourceError> {
-    let (hash, size) = (swarm.publication().hash, swarm.publication().size);
-    let mut peer = dial::words(session, target).await?;
-    let hello = HelloRequest {
-        versions: VERSIONS.to_vec(),
-        features: Vec::new(),
-    };
-    let hello = answered(peer.hello(hello)).await?.into_inner();
-    if (hello.max_piece_bytes as usize) < BUFFER_LEN {
-        return Err(SourceError::Gone(
-            "serves smaller pieces than this peer asks for".into(),
-        ));
-    }
-    let have = HaveRequest {
-        grant: grant.to_owned(),
-    };
-    let have = answered(peer.have(have)).await?.into_inner();
-    if have.size != size {
-        return Err(SourceError::Bad);
-    }
-    if !have.complete {
-        return Err(SourceError::Gone("has only a part".into()));
-    }
-    let expected = Layer::group_count(size) as usize;
-    let request = LayerRequest {
-        grant: grant.to_owned(),
-    };
-    let mut stream = answered(peer.layer(request)).await?.into_inner();
-    let mut values = Vec::with_capacity(expected.min(1 << 16));
-    while let Some(message) = answered(stream.message()).await? {
-        let (whole, rest) = message.values.as_chunks::<VALUE_LEN>();
-        if !rest.is_empty() || whole.len() > expected - values.len() {
-            return Err(SourceError::Bad);
-        }
-        values.extend_from_slice(whole);
-    }
-    Layer::from_values(hash, size, values).map_err(|_| SourceError::Bad)
-}
-
-/// The answer, in bounded time.
-async fn answered<T>(answer: impl Future<Output = Result<T, tonic::Status>>) -> Result<T, SourceError> {
-    let answer = timeout(SILENCE, answer).await;
-    let silent = |_| SourceError::Gone(format!("said nothing for {} s", SILENCE.as_secs()));
-    Ok(answer.map_err(silent)??)
 }
 
 /// Brings pieces until the plan has no more work, or the source fails. What it had asked for goes back.
@@ -147,6 +83,7 @@ pub async fn bring_pieces(
     for (_, piece) in &asked {
         swarm.plan.give_back(id, piece);
     }
+    swarm.asks(&target, None);
     result
 }
 
@@ -158,8 +95,10 @@ async fn pieces(
     id: SourceId,
     asked: &mut VecDeque<(Range, Piece)>,
 ) -> Result<(), SourceError> {
+    let heard = Heard::default();
+    swarm.asks(target, Some(heard.clone()));
     let stream = dial::data(session, target).await?;
-    let mut receiver = Receiver::open(stream, grant, swarm.publication().size).await?;
+    let mut receiver = Receiver::open(stream, grant, swarm.publication.size, heard.clone()).await?;
     let mut buffer = Buffer::new();
     loop {
         while asked.len() < OUTSTANDING
@@ -181,12 +120,16 @@ async fn pieces(
             if swarm.plan.is_complete() {
                 return Ok(());
             }
+            // Not asked for anything, it is not silent.
+            swarm.asks(target, None);
             swarm.work_for(id).await;
+            heard.now();
+            swarm.asks(target, Some(heard.clone()));
             continue;
         };
         let bytes = receiver.piece(&range, &mut buffer).await?;
         if !tokio::task::block_in_place(|| swarm.incoming.write_piece(piece.offset, bytes))? {
-            return Err(SourceError::Bad);
+            return Err(SourceError::Bad(Fault::Bytes));
         }
         asked.pop_front();
         swarm.written(&piece, target);

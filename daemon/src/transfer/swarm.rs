@@ -1,5 +1,5 @@
-//! The holders of one content and what each does: starts a source for each, replaces those that fail, asks the directory
-//! again for fresh holders and a fresh grant, until every piece is written or nobody can help.
+//! The holders of one content and what each does: starts a source for each, replaces those that fail, asks again for
+//! fresh holders and a fresh grant, until every piece is written or nobody can help now.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -7,41 +7,51 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use p2p_proto::{
     Failure, FailureKind, PeerId, PeerName,
     rest::{
         location::{Holder, LocateResponse},
         publications::Publication,
+        reports::{Fault, ReportRequest},
     },
 };
 use tokio::task::JoinSet;
 
 use super::{
-    Shared,
+    Halt, Shared,
     plan::{Piece, Plan, SourceId},
-    progress::{State, Transfer},
+    progress::{Heard, State, Transfer},
     source::{self, SourceError},
 };
 use crate::{
     identity::session::Session,
-    peer::dial::Target,
-    store::{BUFFER_LEN, Incoming},
+    peer::{dial::Target, words},
+    store::{BUFFER_LEN, Incoming, Layer},
 };
 
 /// Sources at once.
 const MAX_SOURCES: usize = 8;
 
-/// A holder is given up after so many failures.
+/// A holder is given up after so many failures, until the transfer has waited.
 const MAX_FAILURES: u32 = 3;
 
 /// Pause before failed holders are tried again.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// How often the directory is asked for new holders and a fresh grant while pieces come; a grant lasts 15 minutes.
+/// How often fresh holders and a fresh grant are asked for while pieces come; a grant lasts 15 minutes.
 const REFRESH: Duration = Duration::from_secs(120);
+
+/// How often it is looked whether anybody sends.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// When no source has sent a byte for so long, the transfer says that it waits, and for whom.
+const QUIET: Duration = Duration::from_secs(10);
 
 /// What all sources of one transfer share.
 pub struct Swarm {
+    /// What is fetched.
+    pub publication: Publication,
     /// Which piece comes next.
     pub plan: Plan,
     /// Where the bytes go.
@@ -53,11 +63,6 @@ pub struct Swarm {
 }
 
 impl Swarm {
-    /// What is fetched.
-    pub fn publication(&self) -> &Publication {
-        &self.transfer.publication
-    }
-
     /// A source wrote a verified piece.
     pub fn written(&self, piece: &Piece, target: &Target) {
         self.brought().insert(target.peer_id);
@@ -66,6 +71,11 @@ impl Swarm {
             self.transfer
                 .received(&target.name, piece.length.into(), frontier);
         });
+    }
+
+    /// A source is asked for bytes, or no longer.
+    pub fn asks(&self, target: &Target, heard: Option<Heard>) {
+        self.transfer.asks(&target.name, heard);
     }
 
     fn brought(&self) -> MutexGuard<'_, HashSet<PeerId>> {
@@ -88,6 +98,33 @@ impl Swarm {
             self.plan.give_back(id, &piece);
         }
     }
+
+    /// Tells people when everybody who was asked is silent, and when somebody speaks again.
+    fn look(&self) {
+        let now = Timestamp::now();
+        let givers = self.transfer.givers();
+        let silent: Vec<_> = givers
+            .iter()
+            .filter_map(|giver| Some((&giver.name, giver.silent_since?)))
+            .collect();
+        let quiet = |at: &Timestamp| now.duration_since(*at).unsigned_abs() >= QUIET;
+        let asked = self.transfer.asked();
+        if !silent.is_empty() && silent.len() == asked && silent.iter().all(|(_, at)| quiet(at)) {
+            let names: Vec<&str> = silent.iter().map(|(name, _)| name.as_str()).collect();
+            let since = silent.iter().map(|(_, at)| *at).max().unwrap_or(now);
+            let verb = if names.len() == 1 { "sends" } else { "send" };
+            let reason = format!("{} {verb} nothing since {}", names.join(", "), clock(since));
+            self.transfer.enter(State::Waiting, reason);
+        } else if matches!(self.transfer.progress().state, State::Waiting) {
+            self.transfer.enter(State::Transferring, "");
+        }
+    }
+}
+
+/// The time of day here, to the second.
+fn clock(at: Timestamp) -> String {
+    let zoned = at.to_zoned(jiff::tz::TimeZone::system());
+    format!("{:02}:{:02}:{:02}", zoned.hour(), zoned.minute(), zoned.second())
 }
 
 /// Who is tried, who failed, who lied.
@@ -95,35 +132,46 @@ impl Swarm {
 struct Roll {
     active: HashMap<PeerId, PeerName>,
     failures: HashMap<PeerId, u32>,
+    /// For as long as the transfer lives, whatever else is tried anew.
     liars: HashSet<PeerId>,
     last_reason: Option<String>,
 }
 
-/// Fetches the whole content into `incoming`.
+/// Fetches what is missing of the content into `incoming`.
 ///
 /// # Errors
-/// `NoHolderOnline`, `HashMismatch` when only liars are left, `Unreachable` when the holders broke off, or the store's.
+/// `HashMismatch` when only liars are left, or the store's; [`Halt::Wait`] when nobody can help now.
 pub(super) async fn fetch_all(
     shared: &Arc<Shared>,
     session: &Arc<Session>,
     transfer: &Arc<Transfer>,
+    publication: &Publication,
     incoming: Incoming,
     mut located: LocateResponse,
-) -> Result<(), Failure> {
-    let plan = Plan::new(transfer.publication.size, BUFFER_LEN as u32);
+) -> Result<(), Halt> {
+    let here = incoming.clone();
+    let plan = Plan::new(publication.size, BUFFER_LEN as u32, |offset, len| {
+        here.has(offset, len)
+    });
+    transfer.has(plan.done(), plan.frontier());
     let swarm = Arc::new(Swarm {
+        publication: publication.clone(),
         plan,
         incoming,
         transfer: Arc::clone(transfer),
         shared: Arc::clone(shared),
         brought: Mutex::default(),
     });
-    let mut roll = Roll::default();
+    let mut roll = Roll {
+        liars: transfer.liars(),
+        ..Roll::default()
+    };
     fetch_layer(&swarm, session, &mut located, &mut roll).await?;
-    transfer.enter(State::Transferring);
+    transfer.enter(State::Transferring, "");
     let mut sources = JoinSet::new();
     let mut next_id = 0;
     let mut refresh = tokio::time::interval_at(tokio::time::Instant::now() + REFRESH, REFRESH);
+    let mut look = tokio::time::interval(LOOK);
     while !swarm.plan.is_complete() {
         start_sources(&swarm, session, &located, &mut roll, &mut sources, &mut next_id);
         if sources.is_empty() {
@@ -134,13 +182,14 @@ pub(super) async fn fetch_all(
             () = swarm.plan.wait_until(|plan| plan.is_complete().then_some(())) => {}
             Some(ended) = sources.join_next() => {
                 let Ok((target, result)) = ended else { continue };
-                if let Some(fatal) = roll.note(&swarm, &target, result) {
-                    return Err(fatal);
+                if let Some(fatal) = roll.note(&swarm, session, &target, result) {
+                    return Err(fatal.into());
                 }
             }
-            _ = refresh.tick() => match locate(session, &transfer.publication).await {
+            _ = look.tick() => swarm.look(),
+            _ = refresh.tick() => match shared.locator.locate(session, publication).await {
                 Ok(fresh) => located = fresh,
-                // What runs goes on; the directory is asked again when the sources are gone.
+                // What runs goes on; it is asked again when the sources are gone.
                 Err(failure) => tracing::debug!("no fresh holders: {failure}"),
             },
         }
@@ -173,14 +222,16 @@ fn start_sources(
             Arc::clone(&grant),
             *next_id,
         );
-        sources.spawn(async move {
+        let transfer = Arc::clone(&swarm.transfer);
+        sources.spawn(transfer.tasks().track_future(async move {
             let result = source::bring_pieces(swarm, session, target.clone(), grant, id).await;
             (target, result)
-        });
+        }));
     }
 }
 
-/// The layer from the first holder that has a true one. A content of one group has none.
+/// The layer from the first holder that has a true one. A content of one group has none, and of a content that was begun
+/// before it may be here.
 ///
 /// Who gave it is not asked later: the publication says the size, so the tree has one form, and values that merge to the
 /// hash in that form are the content's. Were the size false, no holder of the hash could open the content at all.
@@ -189,21 +240,26 @@ async fn fetch_layer(
     session: &Arc<Session>,
     located: &mut LocateResponse,
     roll: &mut Roll,
-) -> Result<(), Failure> {
-    if crate::store::Layer::group_count(swarm.publication().size) == 0 {
+) -> Result<(), Halt> {
+    let what = (swarm.publication.hash, swarm.publication.size);
+    if Layer::group_count(what.1) == 0 || swarm.incoming.layer().is_some() {
         return Ok(());
     }
-    swarm.transfer.enter(State::Connecting);
+    swarm.transfer.enter(State::Connecting, "");
     loop {
         for target in roll.candidates(&located.holders) {
-            match source::layer(session, &target, &located.grant, swarm).await {
+            let heard = Heard::default();
+            swarm.asks(&target, Some(heard));
+            let layer = words::layer(session, &target, &located.grant, what).await;
+            swarm.asks(&target, None);
+            match layer {
                 Ok(layer) => {
                     swarm.incoming.set_layer(layer)?;
                     return Ok(());
                 }
                 Err(error) => {
-                    if let Some(fatal) = roll.note(swarm, &target, Err(error)) {
-                        return Err(fatal);
+                    if let Some(fatal) = roll.note(swarm, session, &target, Err(error.into())) {
+                        return Err(fatal.into());
                     }
                 }
             }
@@ -212,26 +268,14 @@ async fn fetch_layer(
     }
 }
 
-/// Asks the directory again after every source has failed.
-async fn locate_again(swarm: &Swarm, session: &Session, roll: &mut Roll) -> Result<LocateResponse, Failure> {
-    let located = locate(session, swarm.publication()).await?;
+/// Asks again after every source has failed.
+async fn locate_again(swarm: &Swarm, session: &Session, roll: &mut Roll) -> Result<LocateResponse, Halt> {
+    let located = swarm.shared.locator.locate(session, &swarm.publication).await;
+    let located = located.map_err(|failure| swarm.transfer.without_help(failure))?;
     if roll.candidates(&located.holders).is_empty() {
-        return Err(roll.verdict(swarm.publication(), &located));
+        return Err(roll.verdict(swarm, &located));
     }
     tokio::time::sleep(RETRY).await;
-    Ok(located)
-}
-
-/// Asks the directory who has the content.
-pub async fn locate(session: &Session, publication: &Publication) -> Result<LocateResponse, Failure> {
-    let located = session.client.locate(&format!("id:{}", publication.id)).await?;
-    let told = &located.publication;
-    if (told.hash, told.size) != (publication.hash, publication.size) {
-        return Err(Failure::new(
-            FailureKind::Internal,
-            "the directory changed what it said of this file",
-        ));
-    }
     Ok(located)
 }
 
@@ -257,7 +301,13 @@ impl Roll {
     }
 
     /// Notes how a source ended; a failure that no other source can mend comes back.
-    fn note(&mut self, swarm: &Swarm, target: &Target, result: Result<(), SourceError>) -> Option<Failure> {
+    fn note(
+        &mut self,
+        swarm: &Swarm,
+        session: &Arc<Session>,
+        target: &Target,
+        result: Result<(), SourceError>,
+    ) -> Option<Failure> {
         self.active.remove(&target.peer_id);
         if swarm.brought().remove(&target.peer_id) {
             // It works: what failed before, such as a grant that had its time, is no reason to give it up.
@@ -269,9 +319,11 @@ impl Roll {
             Err(error) => error,
         };
         let reason = format!("{} {error}", target.name);
-        tracing::warn!(PEER = %target.peer_id, TRANSFER = swarm.transfer.id, "{}: {reason}", swarm.publication().name);
-        if matches!(error, SourceError::Bad) {
+        tracing::warn!(PEER = %target.peer_id, TRANSFER = swarm.transfer.id, "{}: {reason}", swarm.publication.name);
+        if let SourceError::Bad(fault) = error {
             self.liars.insert(target.peer_id);
+            swarm.transfer.lied(target.peer_id);
+            report(swarm, session, target, fault);
         } else {
             *self.failures.entry(target.peer_id).or_default() += 1;
         }
@@ -280,19 +332,42 @@ impl Roll {
     }
 
     /// Why nobody can help.
-    fn verdict(&self, publication: &Publication, located: &LocateResponse) -> Failure {
-        let name = &publication.name;
+    fn verdict(&self, swarm: &Swarm, located: &LocateResponse) -> Halt {
         if located.holders.is_empty() {
-            return super::download::no_holder(located);
+            return swarm.transfer.without_help(super::download::no_holder(located));
         }
         let reason = self.last_reason.clone().unwrap_or_default();
+        let name = &swarm.publication.name;
         if located
             .holders
             .iter()
             .all(|holder| self.liars.contains(&holder.peer_id))
         {
-            return Failure::new(FailureKind::HashMismatch, format!("{name}: {reason}"));
+            let mismatch = Failure::new(FailureKind::HashMismatch, format!("{name}: {reason}"));
+            // An honest one may come back.
+            return match located.holders_total as usize > self.liars.len() {
+                true => swarm.transfer.without_help(mismatch),
+                false => Halt::Failed(mismatch),
+            };
         }
-        Failure::new(FailureKind::Unreachable, format!("{name}: broke off; {reason}"))
+        let message = format!("{name}: broke off; {reason}");
+        swarm
+            .transfer
+            .without_help(Failure::new(FailureKind::Unreachable, message))
     }
+}
+
+/// Tells the directory of a bad holder; that it is away harms nothing here.
+fn report(swarm: &Swarm, session: &Arc<Session>, target: &Target, fault: Fault) {
+    let report = ReportRequest {
+        publication: swarm.publication.id,
+        holder: target.peer_id,
+        fault,
+    };
+    let (session, name) = (Arc::clone(session), target.name.clone());
+    swarm.shared.lifecycle.spawn_request(async move {
+        if let Err(failure) = session.client.report(&report).await {
+            tracing::warn!("the directory was not told that {name} is a bad holder: {failure}");
+        }
+    });
 }

@@ -1,6 +1,11 @@
 //! The server's side of the admin API.
 
-use std::sync::Arc;
+use std::{
+    collections::HashMap,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use axum::{
     Json, Router,
@@ -9,7 +14,8 @@ use axum::{
     routing::{delete, get, post},
 };
 use p2p_proto::{UserName, rest::problem::ProblemKind};
-use tokio::{net::UnixListener, sync::Semaphore};
+use p2p_service::once::OncePerMinute;
+use tokio::net::{UnixListener, UnixStream};
 use uuid::Uuid;
 
 use super::types::{AddUser, Secret, SetPassword, USERS, User, UserWithPassword, Users};
@@ -17,7 +23,7 @@ use crate::{
     accounts::{password::check_new, words::new_password},
     problem::{ApiError, no_such_method, no_such_path},
     routes::body::{Answer, JsonBody, PathPart},
-    serving::{Protocol, Serving},
+    serving::{Origin, Protocol, Serving},
     state,
     storage::{Account, NewUser},
 };
@@ -26,6 +32,9 @@ type Shared = State<Arc<state::State>>;
 
 /// How many connections there are at once.
 const CONNECTIONS: usize = 32;
+
+/// How many of them one user of this machine has, so that a program run wild leaves some to others.
+const PER_USER: usize = 16;
 
 /// The admin API.
 pub fn router(state: Arc<state::State>) -> Router {
@@ -42,31 +51,82 @@ pub fn router(state: Arc<state::State>) -> Router {
         .with_state(state)
 }
 
-/// Accepts until the program stops.
+/// Accepts until the program stops. A connection too many is closed.
 ///
 /// # Errors
-/// When the socket can no longer accept.
+/// Never; the signature is that of a service task.
 pub async fn accept_task(listener: UnixListener, serving: Serving) -> anyhow::Result<()> {
-    let slots = Arc::new(Semaphore::new(CONNECTIONS));
+    let (count, said) = (Count::default(), OncePerMinute::default());
     let lifecycle = serving.lifecycle.clone();
     loop {
-        let slot = slots.clone().acquire_owned().await?;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = lifecycle.soft().cancelled() => return Ok(()),
         };
-        match accepted {
-            Ok((stream, _)) => {
-                let serving = serving.clone();
-                lifecycle.spawn_request(async move {
-                    serving.connection(stream, Protocol::Http1, None).await;
-                    drop(slot);
-                });
-            }
+        let accepted = accepted.and_then(|(stream, _)| Ok((uid(&stream)?, stream)));
+        let (user, stream) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(error = %error, "the admin socket cannot accept");
                 // Out of descriptors, most likely: give others the time to close some.
-                tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                continue;
+            }
+        };
+        let Some(slot) = count.take(user) else {
+            if said.may_say(user) {
+                tracing::warn!("too many connections of uid {user} to the admin socket: closed");
+            }
+            continue;
+        };
+        let serving = serving.clone();
+        lifecycle.spawn_request(async move {
+            let from = Origin::User(user);
+            serving.connection(stream, Protocol::Http1, from).await;
+            drop(slot);
+        });
+    }
+}
+
+fn uid(stream: &UnixStream) -> io::Result<u32> {
+    Ok(stream.peer_cred()?.uid())
+}
+
+/// How many connections each user has.
+#[derive(Clone, Default)]
+struct Count(Arc<Mutex<HashMap<u32, usize>>>);
+
+/// One of them, until it is dropped.
+struct Slot {
+    count: Count,
+    user: u32,
+}
+
+impl Count {
+    fn take(&self, user: u32) -> Option<Slot> {
+        let mut counts = self.lock();
+        let total: usize = counts.values().sum();
+        let here = counts.get(&user).copied().unwrap_or_default();
+        if here >= PER_USER || total >= CONNECTIONS {
+            return None;
+        }
+        counts.insert(user, here + 1);
+        let count = self.clone();
+        Some(Slot { count, user })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u32, usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut counts = self.count.lock();
+        if let Some(here) = counts.get_mut(&self.user) {
+            *here -= 1;
+            if *here == 0 {
+                counts.remove(&self.user);
             }
         }
     }

@@ -5,6 +5,7 @@ use std::{path::Path, time::Duration};
 
 use jiff::Timestamp;
 use p2p_proto::{
+    PeerId,
     grant::{Action, Grant, GrantKey, SigningKey},
     rest::publications::Publication,
 };
@@ -16,6 +17,14 @@ use crate::{clock::after, storage::Session};
 
 /// How long a grant lives while its holder can reach the directory.
 const LIFETIME: Duration = Duration::from_secs(15 * 60);
+
+/// In whose name a grant is signed.
+pub struct Bearer {
+    /// The peer.
+    pub peer: PeerId,
+    /// When its certificate ends, and with it the grant at the latest.
+    pub certificate_expires_at: Timestamp,
+}
 
 /// Signs grants.
 pub struct Grants(SigningKey);
@@ -52,15 +61,36 @@ impl Grants {
     /// A grant for the session's peer to read the publication.
     #[must_use]
     pub fn read(&self, cluster: Uuid, session: &Session, of: &Publication, now: Timestamp) -> String {
+        let bearer = Bearer {
+            peer: session.peer,
+            certificate_expires_at: session.certificate_expires_at,
+        };
+        self.sign(cluster, &bearer, of, Action::Read, now)
+    }
+
+    /// A grant for this peer to keep a copy of the publication: in its own name, whoever asked for the copy.
+    #[must_use]
+    pub fn replicate(&self, cluster: Uuid, bearer: &Bearer, of: &Publication, now: Timestamp) -> String {
+        self.sign(cluster, bearer, of, Action::Replicate, now)
+    }
+
+    fn sign(
+        &self,
+        cluster: Uuid,
+        bearer: &Bearer,
+        of: &Publication,
+        action: Action,
+        now: Timestamp,
+    ) -> String {
         self.0.sign(&Grant {
             cluster,
             publication: of.id,
             hash: of.hash,
-            peer: session.peer,
-            action: Action::Read,
+            peer: bearer.peer,
+            action,
             iat: now.as_second(),
             exp: after(now, LIFETIME).as_second(),
-            offline_exp: session.certificate_expires_at.as_second(),
+            offline_exp: bearer.certificate_expires_at.as_second(),
         })
     }
 }

@@ -2,6 +2,7 @@
 //! `service` crate; here is what the keys mean and what they may be.
 
 mod durations;
+mod limits;
 
 use std::{
     fmt,
@@ -13,6 +14,7 @@ use p2p_service::{config::ConfigError, paths::default_paths};
 use serde::Deserialize;
 
 pub use durations::{Liveness, Session};
+pub use limits::Limits;
 
 /// The program's name, as folders and groups have it.
 pub const PROGRAM: &str = "p2p-directory";
@@ -39,6 +41,8 @@ pub struct Config {
     pub liveness: Liveness,
     /// `[session]`
     pub session: Session,
+    /// `[limits]`
+    pub limits: Limits,
     /// `[log]`
     pub log: Log,
     /// `[metrics]`
@@ -55,6 +59,7 @@ impl Default for Config {
             database: Database::default(),
             liveness: Liveness::default(),
             session: Session::default(),
+            limits: Limits::default(),
             log: Log::default(),
             metrics: Metrics::default(),
         }
@@ -255,7 +260,9 @@ mod tests {
             "state_dir = \"/var/lib/p2p-directory\"\nruntime_dir = \"/run/p2p-directory\"\n\
              [api]\nlisten = [\"[::]:7400\"]\nnames = []\n[database]\nurl = \"sqlite\"\n\
              [liveness]\nping_interval = \"10s\"\nlease = \"30s\"\n\
-             [session]\nlifetime = \"90d\"\ncertificate_ttl = \"7d\"\n[metrics]\nlisten = \"\"\n",
+             [session]\nlifetime = \"90d\"\ncertificate_ttl = \"7d\"\n\
+             [limits]\npublications_per_account = 100_000\nholds_per_peer = 1_000_000\nindex_changes = 1000\n\
+             addresses_per_peer = 8\nreports_per_account = 10_000\nrequests_per_second = 500\n[metrics]\nlisten = \"\"\n",
         )
         .unwrap();
         let defaults = Config {
@@ -275,6 +282,8 @@ mod tests {
             ("[liveness]\nlease = \"5s\"\n", ":", "longer than"),
             ("[session]\nlifetime = \"long\"\n", ":2", "long"),
             ("[api]\nnames = [\"a b\"]\n", ":2", "a b"),
+            ("[limits]\nindex_changes = 0\n", ":", "index_changes"),
+            ("[limits]\nfriends = 1\n", ":2", "friends"),
             ("[log]\nlevel = \"loud\"\n", ":2", "loud"),
         ] {
             let error = load(text).unwrap_err();

@@ -10,10 +10,12 @@ use data_encoding::BASE64URL_NOPAD;
 use p2p_proto::{peer_id::sha256, rest::problem::ProblemKind};
 use zeroize::Zeroizing;
 
+use super::admit;
 use crate::{
     ca::{CaError, random},
     problem::ApiError,
-    state::State,
+    rate::Source,
+    state::{ClientAddress, State},
     storage,
 };
 
@@ -30,10 +32,18 @@ impl FromRequestParts<Arc<State>> for Caller {
             .and_then(|value| value.to_str().ok())
             .and_then(bearer)
             .ok_or_else(|| ApiError::new(ProblemKind::NoSession, "this needs a session: log in"))?;
-        let session = state.storage.session(hash).await?;
-        session
-            .map(Caller)
-            .ok_or_else(|| ApiError::new(ProblemKind::NoSession, "the session has ended: log in again"))
+        if let Some(session) = state.storage.session(hash).await? {
+            admit(state, Source::Peer(session.peer))?;
+            return Ok(Self(session));
+        }
+        // Tokens are not to be guessed.
+        if let Some(from) = parts.extensions.get::<ClientAddress>() {
+            admit(state, Source::at(from.ip()))?;
+        }
+        Err(ApiError::new(
+            ProblemKind::NoSession,
+            "the session has ended: log in again",
+        ))
     }
 }
 

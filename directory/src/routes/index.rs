@@ -2,7 +2,7 @@
 
 use axum::{Json, extract::State};
 use p2p_proto::rest::{
-    index::{IndexDelta, IndexResponse, MAX_CHANGES},
+    index::{IndexDelta, IndexResponse},
     problem::ProblemKind,
 };
 
@@ -11,18 +11,17 @@ use super::{
     auth::Caller,
     body::{Answer, JsonBody, MAX_INDEX_BODY},
 };
-use crate::{
-    problem::ApiError,
-    storage::{IndexOutcome, MAX_HOLDS},
-};
+use crate::{problem::ApiError, storage::IndexOutcome};
 
 pub(super) async fn post(
     State(state): Shared,
     Caller(session): Caller,
     JsonBody(delta): JsonBody<IndexDelta, MAX_INDEX_BODY>,
 ) -> Answer<IndexResponse> {
-    check(&delta)?;
-    match state.storage.apply_index(&session, &delta).await? {
+    let limits = state.settings().limits;
+    check(&delta, limits.index_changes)?;
+    let most = limits.holds_per_peer;
+    match state.storage.apply_index(&session, &delta, most).await? {
         IndexOutcome::Applied { index, unknown } => Ok(Json(IndexResponse { index, unknown })),
         IndexOutcome::Gap => {
             let detail = format!(
@@ -33,15 +32,15 @@ pub(super) async fn post(
         }
         IndexOutcome::TooMany => Err(ApiError::new(
             ProblemKind::Invalid,
-            format!("a peer has at most {MAX_HOLDS} holds"),
+            format!("a peer has at most {most} holds"),
         )),
     }
 }
 
-fn check(delta: &IndexDelta) -> Result<(), ApiError> {
+fn check(delta: &IndexDelta, most: usize) -> Result<(), ApiError> {
     let count = delta.changes.len();
-    if count > MAX_CHANGES {
-        let detail = format!("{count} changes; a delta has at most {MAX_CHANGES}");
+    if count > most {
+        let detail = format!("{count} changes; a delta has at most {most}");
         return Err(ApiError::new(ProblemKind::Invalid, detail));
     }
     let follows = delta.after_seq.checked_add(count as u64) == Some(delta.seq);

@@ -11,14 +11,15 @@ use p2p_proto::{
 use zeroize::Zeroizing;
 
 use super::{
-    Shared, agree_level, auth,
+    Shared, admit, agree_level, auth,
     body::{Answer, JsonBody},
-    check_addresses, dial, millis,
+    check_addresses, dial, millis, too_many,
 };
 use crate::{
     accounts::password::MAX_PASSWORD,
     ca::issue::ProvenKey,
     problem::ApiError,
+    rate::Source,
     state::{self, ClientAddress},
     storage::{Account, NewSession},
 };
@@ -30,7 +31,8 @@ pub(super) async fn post(
 ) -> Answer<LoginResponse> {
     let password = Zeroizing::new(std::mem::take(&mut request.password));
     let api_level = agree_level(request.api_level)?;
-    check_addresses(&request.addresses)?;
+    check_addresses(&state, &request.addresses)?;
+    admit(&state, Source::at(from.ip()))?;
     let account = check_password(&state, from, &request.user, password).await?;
     let key = ProvenKey::from_csr(&request.csr)?;
     let answered = dial::dial_back(&request.addresses).await;
@@ -81,10 +83,7 @@ async fn check_password(
     let attempt = state
         .throttle
         .begin(user, from.ip(), state.clock.now())
-        .map_err(|wait| {
-            let detail = format!("too many failed logins. Next try in {} s", wait.seconds);
-            ApiError::new(ProblemKind::TooMany, detail).retry_after(wait)
-        })?;
+        .map_err(|wait| too_many("failed logins", wait))?;
     let account = match user.parse::<UserName>() {
         Ok(name) => state
             .storage

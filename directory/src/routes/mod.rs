@@ -16,7 +16,9 @@ mod peers;
 mod ping;
 mod publications;
 mod renew;
+mod reports;
 mod search;
+mod upload;
 
 use std::sync::Arc;
 
@@ -27,7 +29,9 @@ use axum::{
 use p2p_proto::{API_LEVEL, rest::PREFIX, rest::problem::ProblemKind};
 
 use crate::{
+    accounts::throttle::Wait,
     problem::{ApiError, no_such_method, no_such_path},
+    rate::{Pace, Source},
     state::State,
 };
 
@@ -54,6 +58,8 @@ pub fn router(state: Arc<State>) -> Router {
         .route("/files", get(files::get))
         .route("/files/{hash}", get(files::get_hash))
         .route("/download", get(download::get))
+        .route("/upload", post(upload::post))
+        .route("/reports", post(reports::post))
         .route("/peers", get(peers::get))
         .merge(health());
     Router::new()
@@ -74,16 +80,26 @@ fn agree_level(theirs: u32) -> Result<u32, ApiError> {
 }
 
 /// A peer advertises a few addresses, not many.
-fn check_addresses(addresses: &[std::net::SocketAddr]) -> Result<(), ApiError> {
-    use p2p_proto::rest::session::MAX_ADDRESSES;
-    if addresses.len() > MAX_ADDRESSES {
-        let detail = format!(
-            "{} addresses; a peer has at most {MAX_ADDRESSES}",
-            addresses.len()
-        );
+fn check_addresses(state: &State, addresses: &[std::net::SocketAddr]) -> Result<(), ApiError> {
+    let most = state.settings().limits.addresses_per_peer;
+    if addresses.len() > most {
+        let detail = format!("{} addresses; a peer has at most {most}", addresses.len());
         return Err(ApiError::new(ProblemKind::Invalid, detail));
     }
     Ok(())
+}
+
+/// Refuses what comes too often.
+fn too_many(what: &str, wait: Wait) -> ApiError {
+    let detail = format!("too many {what}. Next try in {} s", wait.seconds);
+    ApiError::new(ProblemKind::TooMany, detail).retry_after(wait)
+}
+
+/// Counts one more request of this source, unless it is one too many.
+fn admit(state: &State, source: Source) -> Result<(), ApiError> {
+    let pace = Pace::per_second(state.settings().limits.requests_per_second);
+    let admitted = state.requests.admit(source, pace, state.clock.now());
+    admitted.map_err(|wait| too_many("requests", wait))
 }
 
 /// Milliseconds, as the API tells times to wait.

@@ -15,7 +15,7 @@ pub(super) async fn post(
     Caller(session): Caller,
     JsonBody(request): JsonBody<PingRequest>,
 ) -> Answer<PingResponse> {
-    check_addresses(&request.addresses)?;
+    check_addresses(&state, &request.addresses)?;
     let pong = state
         .storage
         .ping(&session, &request, state.lease_until())

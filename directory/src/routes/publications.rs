@@ -12,11 +12,7 @@ use super::{
     auth::Caller,
     body::{Answer, JsonBody, PathPart},
 };
-use crate::{
-    problem::ApiError,
-    resolve::not_found,
-    storage::{MAX_PUBLICATIONS, Published},
-};
+use crate::{problem::ApiError, resolve::not_found, storage::Published};
 
 /// The largest size that is stored, in bytes.
 const MAX_SIZE: u64 = i64::MAX as u64;
@@ -39,7 +35,8 @@ pub(super) async fn post(
             "id is a UUID made for this publication",
         ));
     }
-    match state.storage.publish(&session, &request).await? {
+    let most = state.settings().limits.publications_per_account;
+    match state.storage.publish(&session, &request, most).await? {
         Published::As(publication) => Ok(Json(publication)),
         Published::IdTaken => conflict(format!("{} is the id of another publication", request.id)),
         Published::Withdrawn => conflict(format!("{} was withdrawn; publish under a new id", request.id)),
@@ -49,7 +46,7 @@ pub(super) async fn post(
         )),
         Published::TooMany => {
             let detail = format!(
-                "{} has {MAX_PUBLICATIONS} publications, the most there may be",
+                "{} has {most} publications, the most there may be",
                 session.user_name
             );
             Err(ApiError::new(ProblemKind::Invalid, detail))

@@ -23,6 +23,9 @@ const MAX_LIMIT: u32 = 1000;
 /// The longest text to search for, in bytes.
 const MAX_QUERY: usize = 1020;
 
+/// The longest cursor: one of ours holds the longest names, each character escaped.
+const MAX_CURSOR: usize = 4096;
+
 pub(super) async fn get(
     State(state): Shared,
     Caller(session): Caller,
@@ -74,5 +77,8 @@ fn cursor_after(hit: &SearchHit) -> String {
 }
 
 fn read_cursor(cursor: &str) -> Option<(String, String)> {
+    if cursor.len() > MAX_CURSOR {
+        return None;
+    }
     serde_json::from_slice(&BASE64URL_NOPAD.decode(cursor.as_bytes()).ok()?).ok()
 }

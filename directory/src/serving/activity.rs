@@ -41,11 +41,10 @@ pub(super) struct Activity {
 
 impl Activity {
     pub(super) fn new(protocol: Protocol, limits: Limits) -> Self {
-        let since = Instant::now();
-        let phase = match protocol {
-            Protocol::Http1 => Phase::Head { since },
-            // Its frames are not told apart here: it has the time of an idle one for its first request.
-            Protocol::Http2 => Phase::Idle { since },
+        // HTTP/2's frames are not told apart here: its first request has the time of a head, a later one that of an idle
+        // connection.
+        let phase = Phase::Head {
+            since: Instant::now(),
         };
         Self {
             phase: Arc::new(watch::Sender::new(phase)),

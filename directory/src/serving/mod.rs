@@ -1,10 +1,11 @@
 //! HTTP on one accepted connection: `axum::serve` has no limits in time, so the loop is our own. A head that is slower
-//! than 10 s is answered 408, a connection without a request is closed after 75 s. Each connection owns its state; a
-//! crash loses nothing that was answered.
+//! than 10 s is answered 408, a connection without a request is closed after 75 s. What is refused is logged once per source
+//! and minute ([`refusals`]). Each connection owns its state; a crash loses nothing that was answered.
 
 mod activity;
+mod refusals;
 
-use std::{net::SocketAddr, pin::Pin, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, http::Request};
 use hyper::{body::Incoming, server::conn, service::service_fn};
@@ -18,6 +19,7 @@ use tokio::{
 use tower::ServiceExt;
 
 use self::activity::{Activity, Expired, Watched};
+pub use self::refusals::{Origin, Refusals};
 use crate::state::ClientAddress;
 
 /// How long a closing connection has to take its last answer.
@@ -65,11 +67,13 @@ pub struct Serving {
     pub limits: Limits,
     /// When to stop.
     pub lifecycle: Lifecycle,
+    /// Who was refused what.
+    pub refusals: Arc<Refusals>,
 }
 
 impl Serving {
     /// Serves one connection to its end.
-    pub async fn connection<S>(self, stream: S, protocol: Protocol, from: Option<SocketAddr>)
+    pub async fn connection<S>(self, stream: S, protocol: Protocol, from: Origin)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -77,12 +81,21 @@ impl Serving {
             router,
             limits,
             lifecycle,
+            refusals,
         } = self;
         let activity = Activity::new(protocol, limits);
         let io = TokioIo::new(Watched::new(stream, activity.clone()));
         let service = service_fn({
-            let activity = activity.clone();
-            move |request: Request<Incoming>| answer(router.clone(), request, from, activity.clone())
+            let (activity, refusals) = (activity.clone(), refusals.clone());
+            move |request: Request<Incoming>| {
+                let answered = answer(router.clone(), request, from, activity.clone());
+                let refusals = refusals.clone();
+                async move {
+                    let response = answered.await;
+                    refusals.answered(from, response.status());
+                    Ok::<_, std::convert::Infallible>(response)
+                }
+            }
         });
         match protocol {
             Protocol::Http1 => {
@@ -92,7 +105,8 @@ impl Serving {
                     .max_buf_size(MAX_HEAD)
                     .serve_connection(io, service);
                 let end = drive(Pin::new(&mut connection), &activity, &lifecycle).await;
-                if end == End::SlowHead {
+                refusals.ended(from, &end);
+                if matches!(end, End::SlowHead) {
                     tell_slow(connection.into_parts().io.into_inner().into_inner()).await;
                 }
             }
@@ -106,7 +120,8 @@ impl Serving {
                     .initial_stream_window_size(1 << 18)
                     .initial_connection_window_size(1 << 20)
                     .serve_connection(io, service);
-                drive(Pin::new(&mut connection), &activity, &lifecycle).await;
+                let end = drive(Pin::new(&mut connection), &activity, &lifecycle).await;
+                refusals.ended(from, &end);
             }
         }
     }
@@ -115,22 +130,26 @@ impl Serving {
 async fn answer(
     router: Router,
     mut request: Request<Incoming>,
-    from: Option<SocketAddr>,
+    from: Origin,
     activity: Activity,
-) -> Result<axum::response::Response, std::convert::Infallible> {
+) -> axum::response::Response {
     let _busy = activity.begin_request();
-    if let Some(from) = from {
+    if let Origin::Address(from) = from {
         request.extensions_mut().insert(ClientAddress(from));
     }
     tracing::debug!(method = %request.method(), path = request.uri().path(), "request");
-    router.oneshot(request.map(Body::new)).await
+    match router.oneshot(request.map(Body::new)).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
 }
 
 /// How a connection ended.
-#[derive(PartialEq, Eq)]
 enum End {
     /// As connections do.
     Over,
+    /// It broke off, or what came was no HTTP.
+    Broken(hyper::Error),
     /// With a head that was too slow; nobody was told yet.
     SlowHead,
 }
@@ -169,19 +188,15 @@ async fn drive<C: Connection>(
     lifecycle: &Lifecycle,
 ) -> End {
     tokio::select! {
-        ended = connection.as_mut() => {
-            note_end(ended);
-            return End::Over;
-        }
+        ended = connection.as_mut() => return End::from(ended),
         () = lifecycle.hard().cancelled() => return End::Over,
         // What runs is finished, for as long as the program drains.
         () = lifecycle.soft().cancelled() => {
             connection.as_mut().finish();
             tokio::select! {
-                ended = connection.as_mut() => note_end(ended),
-                () = lifecycle.hard().cancelled() => {}
+                ended = connection.as_mut() => return End::from(ended),
+                () = lifecycle.hard().cancelled() => return End::Over,
             }
-            return End::Over;
         }
         expired = activity.expired() => {
             if expired == Expired::Head {
@@ -190,15 +205,14 @@ async fn drive<C: Connection>(
         }
     }
     connection.as_mut().finish();
-    if let Ok(ended) = timeout(GOODBYE, connection.as_mut()).await {
-        note_end(ended);
-    }
-    End::Over
+    timeout(GOODBYE, connection.as_mut())
+        .await
+        .map_or(End::Over, End::from)
 }
 
-fn note_end(ended: Result<(), hyper::Error>) {
-    if let Err(error) = ended {
-        tracing::debug!(error = %error, "a connection broke off");
+impl From<Result<(), hyper::Error>> for End {
+    fn from(ended: Result<(), hyper::Error>) -> Self {
+        ended.map_or_else(Self::Broken, |()| Self::Over)
     }
 }
 
@@ -235,8 +249,9 @@ mod tests {
             router,
             limits: Limits { head, idle },
             lifecycle: lifecycle.clone(),
+            refusals: Arc::default(),
         };
-        tokio::spawn(serving.connection(server, Protocol::Http1, None));
+        tokio::spawn(serving.connection(server, Protocol::Http1, Origin::User(0)));
         (client, lifecycle)
     }
 

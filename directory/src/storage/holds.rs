@@ -16,7 +16,7 @@ pub enum IndexOutcome {
     },
     /// It does not follow what is stored.
     Gap,
-    /// The peer would have more than [`super::MAX_HOLDS`].
+    /// The peer would have more than it may.
     TooMany,
 }
 
@@ -30,10 +30,15 @@ pub struct KnownHolder {
 
 /// Keeps holds.
 pub trait HoldStore: Send + Sync {
-    /// Stores a delta of the session's peer.
-    fn apply_index<'a>(&'a self, session: &'a Session, delta: &'a IndexDelta) -> Reply<'a, IndexOutcome>;
+    /// Stores a delta of the session's peer, which then has at most `most` holds.
+    fn apply_index<'a>(
+        &'a self,
+        session: &'a Session,
+        delta: &'a IndexDelta,
+        most: u64,
+    ) -> Reply<'a, IndexOutcome>;
 
-    /// Who holds the publication: online first, then those with the fewest transfers, then in random order; a thousand
-    /// at most.
+    /// Who holds the publication: online first, then those that nobody reported, then those with the fewest transfers,
+    /// then in random order; a thousand at most. Whom several accounts reported is not among them.
     fn holders<'a>(&'a self, session: &'a Session, publication: Uuid) -> Reply<'a, Vec<KnownHolder>>;
 }

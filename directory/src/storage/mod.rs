@@ -1,10 +1,12 @@
-//! What the directory remembers, as traits, one per subject: accounts, sessions, peers with their leases, publications
-//! and holds. Whoever implements them owns the state and the clock that it is judged by. A call either happened wholly,
+//! What the directory remembers, as traits, one per subject: accounts, sessions, peers with their leases, publications,
+//! holds, reports of holders, and where copies might go. Whoever implements them owns the state and the clock that it is judged by. A call either happened wholly,
 //! with the `events` row that tells of it, or not at all; after a crash what was answered is still there.
 
 pub mod holds;
 pub mod peers;
+pub mod placement;
 pub mod publications;
+pub mod reports;
 pub mod sessions;
 pub mod sqlite;
 pub mod users;
@@ -15,19 +17,15 @@ use uuid::Uuid;
 
 pub use holds::{HoldStore, IndexOutcome, KnownHolder};
 pub use peers::{EndedLease, PeerStore, Pong};
+pub use placement::{Place, PlacementStore};
 pub use publications::{Named, PublicationStore, Published, SearchFilter, SearchPage};
+pub use reports::{ReportStore, Reported};
 pub use sessions::{LoggedIn, NewSession, Session, SessionStore};
 pub use sqlite::Sqlite;
 pub use users::{Account, NewUser, UserStore};
 
 /// What a call gives, some time later.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
-
-/// The most publications of one account.
-pub const MAX_PUBLICATIONS: u64 = 100_000;
-
-/// The most holds of one peer.
-pub const MAX_HOLDS: u64 = 1_000_000;
 
 /// Why the storage could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -44,15 +42,17 @@ pub enum StorageError {
 }
 
 /// Everything.
-pub trait Storage: UserStore + SessionStore + PeerStore + PublicationStore + HoldStore {
+pub trait Storage:
+    UserStore + SessionStore + PeerStore + PublicationStore + HoldStore + ReportStore + PlacementStore
+{
     /// The id of this directory's cluster, made with the database.
     fn cluster(&self) -> Reply<'_, Uuid>;
 
     /// Asks the database something small.
     fn check(&self) -> Reply<'_, ()>;
 
-    /// Forgets events, ended sessions and denials from before this time. Of the denied, no certificate may be left that
-    /// is older.
+    /// Forgets events, ended sessions and denials from before this time, and reports that no longer count. Of the
+    /// denied, no certificate may be left that is older.
     fn prune(&self, before: Timestamp) -> Reply<'_, ()>;
 
     /// Writes down what is pending and closes.

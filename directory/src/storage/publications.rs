@@ -19,7 +19,7 @@ pub enum Published {
     Withdrawn,
     /// This content is published under that name with another size.
     OtherSize(u64),
-    /// The account has [`super::MAX_PUBLICATIONS`].
+    /// The account has the most there may be.
     TooMany,
 }
 
@@ -58,8 +58,13 @@ pub struct SearchPage {
 
 /// Keeps publications.
 pub trait PublicationStore: Send + Sync {
-    /// Publishes for the session's account.
-    fn publish<'a>(&'a self, session: &'a Session, request: &'a PublishRequest) -> Reply<'a, Published>;
+    /// Publishes for the session's account, which then has at most `most` publications.
+    fn publish<'a>(
+        &'a self,
+        session: &'a Session,
+        request: &'a PublishRequest,
+        most: u64,
+    ) -> Reply<'a, Published>;
 
     /// Withdraws the owner's publication and drops its holds; `None` when it is not there or not the caller's.
     fn withdraw(&self, owner: Uuid, id: Uuid) -> Reply<'_, Option<Publication>>;

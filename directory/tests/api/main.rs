@@ -4,12 +4,18 @@
 #![allow(clippy::unwrap_used)]
 
 mod admin;
+mod bounds;
+mod caps;
 mod index;
 mod leases;
 mod limits;
+mod log;
 mod login;
+mod placement;
+mod privacy;
 mod publications;
 mod references;
+mod reports;
 mod search;
 mod session;
 mod support;

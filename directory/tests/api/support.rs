@@ -8,9 +8,9 @@ use p2p_directory::{
         client::AdminClient,
         types::{AddUser, Secret, USERS, UserWithPassword},
     },
-    app::{App, Running},
+    app::{App, Bounds, Running},
     clock::ManualClock,
-    config::Config,
+    config::{Config, Limits},
     state::State,
 };
 use p2p_proto::{
@@ -52,17 +52,35 @@ impl Directory {
         Self::start_in(tempfile::tempdir().unwrap(), Timestamp::now()).await
     }
 
+    /// One with these accounts, `[limits]`, and bounds on connections.
+    pub async fn bounded(users: &[&str], limits: Limits, bounds: Bounds) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let directory = Self::boot(folder, Timestamp::now(), limits, bounds).await;
+        for user in users {
+            directory.add_user(user).await;
+        }
+        directory
+    }
+
     /// One on this folder.
     pub async fn start_in(folder: tempfile::TempDir, now: Timestamp) -> Self {
+        Self::boot(folder, now, Limits::default(), Bounds::default()).await
+    }
+
+    async fn boot(folder: tempfile::TempDir, now: Timestamp, limits: Limits, bounds: Bounds) -> Self {
         p2p_service::tls::install_crypto_provider();
         let mut config = Config {
             state_dir: folder.path().join("state"),
             runtime_dir: folder.path().join("run"),
+            limits,
             ..Config::default()
         };
         config.api.listen = vec!["127.0.0.1:0".parse().unwrap()];
         let clock = Arc::new(ManualClock::new(now));
-        let app = App::build(config.clone(), clock.clone()).await.unwrap();
+        let app = App::build(config.clone(), clock.clone())
+            .await
+            .unwrap()
+            .with_bounds(bounds);
         let (state, address) = (app.state(), app.addresses()[0]);
         let lifecycle = Lifecycle::new();
         let running = app.start(&lifecycle, None);
@@ -308,6 +326,20 @@ impl Peer<'_> {
 
     pub async fn ping(&self) -> PingResponse {
         good(self.post("/ping", &self.ping_request()).await).await
+    }
+
+    /// Pings with something else to say.
+    pub async fn ping_as(&self, change: impl FnOnce(&mut PingRequest)) -> PingResponse {
+        let mut ping = self.ping_request();
+        change(&mut ping);
+        good(self.post("/ping", &ping).await).await
+    }
+
+    /// Begins a new index: the next delta is the first of a full resend.
+    pub fn begin_anew(&mut self) {
+        self.index_id = Uuid::new_v4();
+        self.seq = 0;
+        self.index = IndexDigest::default();
     }
 
     pub async fn logout(&self) -> StatusCode {

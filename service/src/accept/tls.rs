@@ -11,7 +11,10 @@ use tokio::{
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
-use super::limits::{AcceptLimits, Count};
+use super::{
+    gate::{Gate, source},
+    limits::AcceptLimits,
+};
 use crate::{lifecycle::Lifecycle, once::OncePerMinute};
 
 /// Pause after an accept that failed for want of something, such as descriptors.
@@ -33,8 +36,8 @@ where
     H: Fn(TlsStream<TcpStream>, SocketAddr) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let count = Count::default();
-    let said = OncePerMinute::default();
+    let gate = Gate::new(limits.per_address, limits.total);
+    let said = Arc::new(OncePerMinute::default());
     let mut accepting: FuturesUnordered<_> = listeners.into_iter().map(accept).collect();
     loop {
         let (listener, accepted) = tokio::select! {
@@ -48,8 +51,9 @@ where
         };
         // An IPv4 peer of an IPv6 listener is the same peer.
         let address = SocketAddr::new(from.ip().to_canonical(), from.port());
-        let Some(place) = count.take(address, &limits) else {
-            if said.may_say(address.ip()) {
+        let source = source(address.ip());
+        let Some(place) = gate.enter(source) else {
+            if said.may_say((source, Trouble::TooMany)) {
                 tracing::warn!("too many connections from {}: closed", address.ip());
             }
             continue;
@@ -57,16 +61,30 @@ where
         let Some(config) = tls.borrow().clone() else {
             continue;
         };
-        let handler = handler.clone();
+        let (handler, said) = (handler.clone(), Arc::clone(&said));
         lifecycle.spawn_request(async move {
             let _place = place;
-            match timeout(limits.handshake, handshake(config, stream)).await {
-                Ok(Ok(stream)) => handler(stream, address).await,
-                Ok(Err(error)) => tracing::debug!("handshake with {address}: {error}"),
-                Err(_) => tracing::debug!("handshake with {address} took too long"),
+            let error = match timeout(limits.handshake, handshake(config, stream)).await {
+                Ok(Ok(stream)) => return handler(stream, address).await,
+                Ok(Err(error)) => error,
+                Err(_) => io::Error::new(io::ErrorKind::TimedOut, "it took too long"),
+            };
+            // Who only looks whether the port is open, and leaves, has done nothing wrong.
+            let wrong = [io::ErrorKind::InvalidData, io::ErrorKind::TimedOut].contains(&error.kind());
+            if wrong && said.may_say((source, Trouble::Handshake)) {
+                tracing::warn!("handshake with {address} failed: {error}");
+            } else {
+                tracing::debug!("handshake with {address}: {error}");
             }
         });
     }
+}
+
+/// What is said of a source once a minute.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Trouble {
+    TooMany,
+    Handshake,
 }
 
 type Accepted = (TcpListener, Option<(TcpStream, SocketAddr)>);

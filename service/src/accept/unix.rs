@@ -3,22 +3,25 @@
 use std::{
     fs, io,
     os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
+        fs::{FileTypeExt, OpenOptionsExt, PermissionsExt},
         net::UnixStream,
     },
     path::Path,
 };
 
 use nix::unistd::Group;
+use rustix::fs::FlockOperation;
 use tokio::net::UnixListener;
 
 /// Binds the socket with this mode, owned by this group where that can be done. Nobody can connect before the rights are
-/// set: the socket gets its name last.
+/// set: the socket gets its name last. Two programs that begin at once cannot both find the same stale socket: whoever is
+/// second finds the first one's. An empty `.lock` beside the socket stays for that.
 ///
 /// # Errors
 /// `AddrInUse` when a program listens there; those of the file system.
 pub fn bind_unix(path: &Path, mode: u32, group: Option<&str>) -> io::Result<UnixListener> {
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+    let _alone = lock(path).map_err(named)?;
     remove_stale(path).map_err(named)?;
     let hidden = path.with_extension("new");
     let _ = fs::remove_file(&hidden);
@@ -29,6 +32,15 @@ pub fn bind_unix(path: &Path, mode: u32, group: Option<&str>) -> io::Result<Unix
     }
     fs::rename(&hidden, path).map_err(named)?;
     Ok(listener)
+}
+
+/// Held while one program looks and binds. Only this user may open it, so that nobody else can keep it.
+fn lock(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let file = options.open(path.with_extension("lock"))?;
+    rustix::fs::flock(&file, FlockOperation::LockExclusive)?;
+    Ok(file)
 }
 
 fn remove_stale(path: &Path) -> io::Result<()> {
@@ -90,7 +102,41 @@ mod tests {
         drop(live);
         bind_unix(&path, 0o660, None).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o660);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        let mut left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["x.lock", "x.sock"]);
+    }
+
+    #[tokio::test]
+    async fn of_many_that_begin_at_once_one_is_bound() {
+        const MANY: usize = 8;
+        let runtime = tokio::runtime::Handle::current();
+        // Each round is another order of steps; stale and missing sockets take turns.
+        for round in 0..100 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.sock");
+            if round % 2 == 0 {
+                drop(bind_unix(&path, 0o600, None).unwrap());
+            }
+            let together = std::sync::Barrier::new(MANY);
+            let begin = || {
+                let _inside = runtime.enter();
+                together.wait();
+                bind_unix(&path, 0o600, None)
+            };
+            let begun: Vec<_> = std::thread::scope(|scope| {
+                let threads: Vec<_> = (0..MANY).map(|_| scope.spawn(begin)).collect();
+                threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+            });
+            for error in begun.iter().filter_map(|one| one.as_ref().err()) {
+                assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "round {round}: {error}");
+            }
+            assert_eq!(begun.iter().flatten().count(), 1, "round {round}");
+            UnixStream::connect(&path).unwrap();
+        }
     }
 
     #[tokio::test]

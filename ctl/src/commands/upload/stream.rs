@@ -10,7 +10,7 @@ use p2p_proto::{
 use tokio::{io::AsyncReadExt, sync::mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::imported;
+use super::import::imported;
 use crate::{
     connect::Daemon,
     exit::io_failure,

@@ -1,6 +1,6 @@
 //! What an upload takes and refuses.
 
-use std::io;
+use std::{io, path::PathBuf};
 
 use p2p_proto::{
     MAX_DATA_CHUNK,
@@ -8,7 +8,8 @@ use p2p_proto::{
 };
 use tokio::sync::mpsc;
 
-use super::{stream::feed, *};
+use super::{input::own_name, stream::feed, *};
+use crate::output::{Output, progress::Progress};
 
 fn quiet() -> Progress {
     Progress::new(&Output::for_usage(true, false))
@@ -18,6 +19,7 @@ fn header() -> UploadHeader {
     UploadHeader {
         name: "x".into(),
         visibility: "public".into(),
+        copies: None,
     }
 }
 
@@ -146,4 +148,21 @@ async fn a_broken_pipe_has_no_end_message() {
     let (result, parts) = fed(Broken(false)).await;
     assert_eq!(result.unwrap_err().message, "stdin: cut");
     assert!(!parts.iter().any(|part| matches!(part, Part::End(_))));
+}
+
+#[test]
+fn copies_that_fail_leave_the_file_published() {
+    let kind = |kind| in_part(Failure::new(kind, "x")).kind;
+    for told in [
+        FailureKind::NotFound,
+        FailureKind::Unreachable,
+        FailureKind::NotLoggedIn,
+        FailureKind::Partial,
+    ] {
+        assert_eq!(kind(told), FailureKind::Partial);
+    }
+    assert_eq!(
+        kind(FailureKind::DaemonUnreachable),
+        FailureKind::DaemonUnreachable
+    );
 }

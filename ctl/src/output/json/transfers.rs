@@ -5,11 +5,16 @@ use std::path::Path;
 use p2p_proto::{Failure, FailureKind, v1};
 use serde::Serialize;
 
+use super::Copy;
+
 /// `p2pctl.upload/1`.
 #[derive(Default, Serialize)]
 pub(crate) struct Upload {
     pub(crate) files: Vec<Uploaded>,
-    /// Only with several inputs.
+    /// The transfers that go on; only when they are not waited for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) transfer_ids: Option<Vec<String>>,
+    /// Of several inputs those that failed, and any whose copies are fewer than asked.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) errors: Vec<InputError>,
 }
@@ -25,30 +30,20 @@ pub(crate) struct Uploaded {
     copies: Vec<Copy>,
 }
 
-#[derive(Serialize)]
-struct Copy {
-    peer: String,
-    state: String,
-}
-
 impl Uploaded {
     pub(crate) fn new(publication: v1::Publication, copies: Vec<v1::Copy>) -> Self {
-        let copies = copies.into_iter().map(|copy| Copy {
-            peer: copy.peer,
-            state: copy.state,
-        });
         Self {
             name: publication.name,
             hash: publication.hash,
             size: publication.size,
             version: publication.version,
             visibility: publication.visibility,
-            copies: copies.collect(),
+            copies: copies.into_iter().map(Into::into).collect(),
         }
     }
 }
 
-/// One of several inputs that failed.
+/// An input that failed, or only became a file here.
 #[derive(Serialize)]
 pub(crate) struct InputError {
     input: String,

@@ -13,13 +13,18 @@ use p2p_proto::{
 };
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tonic::Status;
 use uuid::Uuid;
 
 use super::{ControlRpc, EVENTS, Events, info};
 use crate::{
     control::{convert, slots::Purpose},
-    transfer::{deliver, download::Keep, progress::Transfer},
+    transfer::{
+        Order, deliver,
+        job::Keep,
+        progress::{Outcome, Transfer},
+    },
 };
 
 /// At most so often is progress told.
@@ -65,13 +70,18 @@ pub async fn download(
         }
     };
     let publication = publication(rpc, id).await?;
-    start(rpc, publication, keep, out, request.wait).await
+    start(rpc, uid, publication, (keep, out), request.wait).await
 }
 
 /// Fetches into the store only.
-pub async fn fetch(rpc: &ControlRpc, request: &FetchRequest) -> Result<Events<DownloadEvent>, Failure> {
+pub async fn fetch(
+    rpc: &ControlRpc,
+    uid: u32,
+    request: &FetchRequest,
+) -> Result<Events<DownloadEvent>, Failure> {
     let publication = info::find(rpc, &request.r#ref).await?;
-    start(rpc, publication, Keep::InStore, Out::Nothing, request.wait).await
+    let nowhere = (Keep::InStore, Out::Nothing);
+    start(rpc, uid, publication, nowhere, request.wait).await
 }
 
 /// The publication; what is held here needs no directory.
@@ -84,27 +94,34 @@ async fn publication(rpc: &ControlRpc, id: Uuid) -> Result<Publication, Failure>
 
 async fn start(
     rpc: &ControlRpc,
+    uid: u32,
     publication: Publication,
-    keep: Keep,
-    out: Out,
+    (keep, out): (Keep, Out),
     wait: bool,
 ) -> Result<Events<DownloadEvent>, Failure> {
     rpc.sessions.require()?;
     let (keep, out) = match (keep, out) {
         // What is here already is copied; there is nothing to keep or not to keep.
-        (Keep::OnlyIn(file), _) if rpc.store.content(publication.hash).await?.is_some() => {
+        (Keep::OnlyIn(file), _) if matches!(rpc.store.content(publication.hash).await, Ok(Some(_))) => {
             (Keep::InStore, Out::File(file))
         }
         other => other,
     };
-    let transfer = rpc.transfers.start(publication, keep, wait).await?;
+    let order = Order {
+        publication: publication.clone(),
+        keep,
+        wait,
+        // Bytes that only this client can have are not fetched without it.
+        goes_on_alone: matches!(out, Out::Nothing | Out::File(_)),
+        uid: Some(uid),
+        placed_by: None,
+    };
+    let mut attached = rpc.transfers.start(order).await?;
     let (events, stream) = mpsc::channel(EVENTS);
     let rpc = rpc.clone();
-    // Bytes that only this client can have are not fetched without it.
-    let goes_on_alone = matches!(out, Out::Nothing | Out::File(_));
-    let attached = transfer.attach(goes_on_alone);
     tokio::spawn(async move {
-        let result = tell(&rpc, &transfer, out, &events).await;
+        let reader = attached.reader().filter(|_| matches!(out, Out::Stream));
+        let result = tell(&rpc, &attached.transfer, (&publication, out), reader, &events).await;
         drop(attached);
         if let Err(failure) = result {
             // A client that is gone hears nothing; the log says how the transfer ended.
@@ -118,27 +135,28 @@ async fn start(
 async fn tell(
     rpc: &ControlRpc,
     transfer: &Arc<Transfer>,
-    out: Out,
+    (publication, out): (&Publication, Out),
+    reader: Option<TaskTrackerToken>,
     events: &ToClient,
 ) -> Result<(), Failure> {
     let started = DownloadStarted {
         transfer_id: transfer.id.to_string(),
-        publication: Some(convert::publication(&transfer.publication)),
+        publication: Some(convert::publication(publication)),
     };
     let _ = events.send(Ok(convert::event(Event::Started(started)))).await;
     let outcome = match out {
         Out::Stream => {
             let (to_events, bytes) = mpsc::channel(EVENTS);
-            let streaming = deliver::while_it_comes(&rpc.store, transfer, to_events);
+            let streaming = deliver::while_it_comes(&rpc.store, transfer, publication, to_events);
             let (streamed, ()) = tokio::join!(streaming, relay(bytes, transfer, events));
+            drop(reader);
             streamed?;
             transfer.ended().await?
         }
-        Out::Nothing | Out::Directly => progress_until_ended(transfer, events).await?,
+        Out::Nothing | Out::Directly => progress_until(transfer, transfer.ended(), events).await?,
         Out::File(file) => {
-            let outcome = progress_until_ended(transfer, events).await?;
-            deliver::into_file(&rpc.store, transfer, file).await?;
-            outcome
+            let written = delivered(rpc, transfer, publication, file);
+            progress_until(transfer, written, events).await?
         }
     };
     let _ = events
@@ -167,12 +185,36 @@ async fn relay(mut bytes: mpsc::Receiver<Bytes>, transfer: &Transfer, events: &T
     }
 }
 
-async fn progress_until_ended(
+/// The file is written as the last step of the transfer, or now when that is over.
+async fn delivered(
+    rpc: &ControlRpc,
     transfer: &Transfer,
+    publication: &Publication,
+    file: OwnedFd,
+) -> Result<Outcome, Failure> {
+    match transfer.deliver(file) {
+        Ok(written) => {
+            let outcome = transfer.ended().await?;
+            // A transfer that is done has told everybody.
+            if let Ok(written) = written.await {
+                written?;
+            }
+            Ok(outcome)
+        }
+        Err(file) => {
+            let outcome = transfer.ended().await?;
+            deliver::into_file(&rpc.store, publication, file).await?;
+            Ok(outcome)
+        }
+    }
+}
+
+async fn progress_until(
+    transfer: &Transfer,
+    ended: impl Future<Output = Result<Outcome, Failure>>,
     events: &ToClient,
-) -> Result<crate::transfer::progress::Outcome, Failure> {
+) -> Result<Outcome, Failure> {
     let mut tick = tokio::time::interval(PROGRESS);
-    let ended = transfer.ended();
     tokio::pin!(ended);
     loop {
         tokio::select! {

@@ -27,8 +27,19 @@ pub async fn resolve(rpc: &ControlRpc, request: &ResolveRequest) -> Result<v1::P
 }
 
 /// The same, as our type. The directory's word is checked: its types were read with their bounds.
+/// While the directory is away, what is held or remembered here answers.
 pub async fn find(rpc: &ControlRpc, reference: &str) -> Result<Publication, Failure> {
-    look_up(rpc, reference).await.map(|info| info.publication)
+    match look_up(rpc, reference).await {
+        Ok(info) => Ok(info.publication),
+        Err(away) if away.kind == FailureKind::Unreachable => {
+            let known = rpc.transfers.locator().resolve_offline(reference).await;
+            known.map_err(|failure| match failure.kind {
+                FailureKind::NotFound => away,
+                _ => failure,
+            })
+        }
+        Err(other) => Err(other),
+    }
 }
 
 async fn look_up(rpc: &ControlRpc, reference: &str) -> Result<FileInfo, Failure> {

@@ -8,9 +8,12 @@ mod logout;
 mod open_slot;
 mod peers;
 mod remove;
+mod replicate;
 mod search;
 mod status;
+mod transfers;
 mod upload;
+mod verify;
 
 use std::{path::PathBuf, pin::Pin, sync::Arc};
 
@@ -20,6 +23,7 @@ use p2p_proto::{
     Failure, FailureKind,
     v1::{control_service_server::ControlService, *},
 };
+use p2p_service::lifecycle::Lifecycle;
 use tonic::{Request, Response, Status, Streaming, transport::server::UdsConnectInfo};
 
 use super::slots::Slots;
@@ -63,6 +67,8 @@ pub struct ControlRpc {
     pub listening: Vec<std::net::SocketAddr>,
     /// Bytes sent to peers.
     pub sent: Meter,
+    /// The daemon's life.
+    pub lifecycle: Lifecycle,
     /// When the daemon started.
     pub started_at: Timestamp,
 }
@@ -82,6 +88,10 @@ impl ControlService for ControlRpc {
     type UploadStream = Events<UploadEvent>;
     type DownloadStream = Events<DownloadEvent>;
     type FetchStream = Events<DownloadEvent>;
+    type ReplicateStream = Events<ReplicateEvent>;
+    type WatchTransfersStream = Events<TransfersResponse>;
+    type WaitStream = Events<Transfer>;
+    type VerifyStream = Events<VerifyEvent>;
 
     async fn probe_directory(
         &self,
@@ -127,7 +137,10 @@ impl ControlService for ControlRpc {
         &self,
         request: Request<Streaming<UploadStreamRequest>>,
     ) -> Result<Response<UploadStreamResponse>, Status> {
-        Ok(Response::new(upload::stream(self, request.into_inner()).await?))
+        let uid = uid(&request)?;
+        Ok(Response::new(
+            upload::stream(self, uid, request.into_inner()).await?,
+        ))
     }
 
     async fn resolve(&self, request: Request<ResolveRequest>) -> Result<Response<Publication>, Status> {
@@ -145,7 +158,10 @@ impl ControlService for ControlRpc {
     }
 
     async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
-        Ok(Response::new(download::fetch(self, &request.into_inner()).await?))
+        let uid = uid(&request)?;
+        Ok(Response::new(
+            download::fetch(self, uid, &request.into_inner()).await?,
+        ))
     }
 
     async fn list(&self, _: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
@@ -166,5 +182,50 @@ impl ControlService for ControlRpc {
 
     async fn remove(&self, request: Request<RemoveRequest>) -> Result<Response<RemoveResponse>, Status> {
         Ok(Response::new(remove::remove(self, &request.into_inner()).await?))
+    }
+
+    async fn replicate(
+        &self,
+        request: Request<ReplicateRequest>,
+    ) -> Result<Response<Self::ReplicateStream>, Status> {
+        let uid = uid(&request)?;
+        Ok(Response::new(
+            replicate::replicate(self, uid, request.into_inner()).await?,
+        ))
+    }
+
+    async fn transfers(&self, _: Request<TransfersRequest>) -> Result<Response<TransfersResponse>, Status> {
+        Ok(Response::new(transfers::list(&self.transfers)))
+    }
+
+    async fn watch_transfers(
+        &self,
+        _: Request<TransfersRequest>,
+    ) -> Result<Response<Self::WatchTransfersStream>, Status> {
+        Ok(Response::new(transfers::watch(self)))
+    }
+
+    async fn wait(&self, request: Request<TransferId>) -> Result<Response<Self::WaitStream>, Status> {
+        Ok(Response::new(transfers::wait(self, &request.into_inner())?))
+    }
+
+    async fn pause(&self, request: Request<TransferId>) -> Result<Response<Transfer>, Status> {
+        Ok(Response::new(
+            transfers::pause(self, &request.into_inner()).await?,
+        ))
+    }
+
+    async fn resume(&self, request: Request<TransferId>) -> Result<Response<Transfer>, Status> {
+        Ok(Response::new(transfers::resume(self, &request.into_inner())?))
+    }
+
+    async fn cancel(&self, request: Request<TransferId>) -> Result<Response<Transfer>, Status> {
+        Ok(Response::new(
+            transfers::cancel(self, &request.into_inner()).await?,
+        ))
+    }
+
+    async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
+        Ok(Response::new(verify::verify(self, &request.into_inner()).await?))
     }
 }

@@ -40,11 +40,11 @@ pub async fn status(rpc: &ControlRpc) -> Result<StatusResponse, Failure> {
         reachable: session.is_some() && link.reachable,
         last_ping_at: convert::time(link.last_ping_at),
     };
-    let health = health::lines(rpc, session.as_deref(), &usage);
+    let health = health::lines(rpc, session.as_deref(), &usage).await?;
     let store = StoreStatus {
         files: usage.files,
         bytes: usage.bytes,
-        partial_files: 0,
+        partial_files: usage.partial_files,
         free_bytes: usage.free_bytes,
         max_bytes: usage.max_bytes,
         path: usage.path.display().to_string(),

@@ -13,10 +13,10 @@ use tokio::sync::{mpsc, watch};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::Streaming;
 
-use super::{ControlRpc, EVENTS, Events};
+use super::{ControlRpc, EVENTS, Events, replicate};
 use crate::{
     control::{convert, slots::Purpose},
-    transfer::publish::{Wish, import_failed},
+    transfer::{place, publish::Wish},
 };
 
 /// At most so often is progress told.
@@ -25,6 +25,7 @@ const PROGRESS: std::time::Duration = std::time::Duration::from_millis(100);
 /// Imports the file in the slot and publishes it.
 pub fn file(rpc: &ControlRpc, uid: u32, request: &UploadRequest) -> Result<Events<UploadEvent>, Failure> {
     let wish = wish(&request.name, &request.visibility)?;
+    let copies = replicate::wish(request.copies.clone())?;
     let file = rpc.slots.claim(&request.slot, uid, Purpose::Read)?;
     let total_bytes = rustix::fs::fstat(&file).map_or(0, |stat| stat.st_size.cast_unsigned());
     let (events, stream) = mpsc::channel(EVENTS);
@@ -35,10 +36,14 @@ pub fn file(rpc: &ControlRpc, uid: u32, request: &UploadRequest) -> Result<Event
         let sink = Arc::new(move |done_bytes| {
             count.send_replace(done_bytes);
         });
-        let importing = rpc.publisher.file(file, &wish, sink);
+        let importing = rpc.publisher.file(file, &wish, Some(uid), sink);
         let telling = tell_progress(counted, total_bytes, &events);
-        let (published, ()) = tokio::join!(importing, telling);
-        let last = published.and_then(|publication| finished(&rpc, &publication));
+        tokio::pin!(importing);
+        let published = tokio::select! {
+            published = &mut importing => published,
+            () = telling => importing.await,
+        };
+        let last = published.and_then(|publication| finished(&rpc, uid, &publication, copies));
         let event = last
             .map(|done| UploadEvent {
                 event: Some(Event::Done(done)),
@@ -76,23 +81,26 @@ async fn tell_progress(
 /// Imports a client's stream and publishes it. Without its `end` nothing is kept.
 pub async fn stream(
     rpc: &ControlRpc,
+    uid: u32,
     mut messages: Streaming<UploadStreamRequest>,
 ) -> Result<UploadStreamResponse, Failure> {
     let usage = |what: &str| Failure::new(FailureKind::Usage, what);
-    let Some(Part::Header(UploadHeader { name, visibility })) = next(&mut messages).await? else {
+    let Some(Part::Header(header)) = next(&mut messages).await? else {
         return Err(usage("an upload begins with its name"));
     };
-    let wish = wish(&name, &visibility)?;
-    let mut import = rpc.publisher.stream().await?;
+    let UploadHeader {
+        name,
+        visibility,
+        copies,
+    } = header;
+    let (wish, copies) = (wish(&name, &visibility)?, replicate::wish(copies)?);
+    let mut import = rpc.publisher.stream(&wish, Some(uid)).await?;
     let mut received = 0;
     loop {
         match next(&mut messages).await? {
             Some(Part::Data(bytes)) if bytes.len() <= MAX_DATA_CHUNK => {
                 received += bytes.len() as u64;
-                import
-                    .push(bytes)
-                    .await
-                    .map_err(|error| import_failed(&wish.name, error))?;
+                import.push(bytes, &wish).await?;
             }
             Some(Part::End(sent)) if sent == received => break,
             Some(_) => return Err(usage("the upload is not what the protocol says")),
@@ -106,7 +114,7 @@ pub async fn stream(
     }
     let publication = rpc.publisher.finish(import, &wish).await?;
     Ok(UploadStreamResponse {
-        done: Some(finished(rpc, &publication)?),
+        done: Some(finished(rpc, uid, &publication, copies)?),
     })
 }
 
@@ -130,10 +138,16 @@ fn wish(name: &str, visibility: &str) -> Result<Wish, Failure> {
     })
 }
 
+/// It is published: the copies that were asked for are placed from now on, whoever waits for them.
 fn finished(
     rpc: &ControlRpc,
+    uid: u32,
     publication: &p2p_proto::rest::publications::Publication,
+    copies: place::Wish,
 ) -> Result<UploadDone, Failure> {
     let session = rpc.sessions.require()?;
+    if !copies.is_none() {
+        rpc.transfers.replicate(publication.clone(), copies, Some(uid))?;
+    }
     Ok(convert::upload_done(publication, &session.record.peer_name))
 }

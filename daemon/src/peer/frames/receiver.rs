@@ -9,7 +9,7 @@ use tokio::{
 };
 
 use super::codec::{BadFrame, Frame, HEADER_LEN, Range, Reason};
-use crate::store::Buffer;
+use crate::{store::Buffer, transfer::progress::Heard};
 
 /// A holder that sends nothing for so long is given up.
 const SILENCE: Duration = Duration::from_secs(30);
@@ -35,17 +35,19 @@ pub enum ReceiveError {
 pub struct Receiver<S> {
     stream: S,
     next_request: u32,
+    heard: Heard,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
-    /// Opens the content of this grant.
+    /// Opens the content of this grant. `heard` is told of every byte that comes.
     ///
     /// # Errors
     /// When the holder refuses, or says another size than the publication's.
-    pub async fn open(stream: S, grant: &str, size: u64) -> Result<Self, ReceiveError> {
+    pub async fn open(stream: S, grant: &str, size: u64, heard: Heard) -> Result<Self, ReceiveError> {
         let mut receiver = Self {
             stream,
             next_request: 1,
+            heard,
         };
         receiver.reopen(grant, size).await?;
         Ok(receiver)
@@ -124,6 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
+            self.heard.now();
             bytes = &mut bytes[read..];
         }
         Ok(())

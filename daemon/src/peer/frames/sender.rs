@@ -12,7 +12,10 @@ use tokio::{
 use super::codec::{BadFrame, Frame, HEADER_LEN, Range, Reason};
 use crate::{
     meter::Meter,
-    peer::access::{Access, Admitted, Refusal},
+    peer::{
+        access::{Access, Admitted, Refusal},
+        server::{Said, Trouble},
+    },
     store::Buffer,
 };
 
@@ -22,35 +25,58 @@ const IDLE: Duration = Duration::from_secs(120);
 /// A frame that was begun must be over in this time, in either direction.
 const FRAME: Duration = Duration::from_secs(60);
 
-/// Serves one connection until it ends.
+/// What the first frame may take to begin: whoever dials has something to ask.
+const FIRST: Duration = Duration::from_secs(10);
+
+/// Frames in a row that bring no piece. An opening is one, and so is each request that was on its way when a grant ended;
+/// a peer that only opens, or only asks for what it cannot have, is cut.
+const FRUITLESS: u32 = 16;
+
+/// Serves one connection until it ends. A peer that takes its pieces slowly holds this task and one buffer, and is cut when
+/// it does not take one in a minute.
 ///
 /// # Errors
-/// A broken connection, a frame that is none, or silence.
-pub async fn serve<S>(mut stream: S, peer: &PeerIdentity, access: &Access, sent: &Meter) -> io::Result<()>
+/// A broken connection, a frame that is none, silence (`TimedOut`), or frames that lead to nothing (`InvalidData`).
+pub(in crate::peer) async fn serve<S>(
+    mut stream: S,
+    peer: &PeerIdentity,
+    access: &Access,
+    sent: &Meter,
+    said: &Said,
+) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut buffer = Buffer::new();
     let mut open: Option<Admitted> = None;
+    let mut wait = FIRST;
+    let mut fruitless = 0;
     loop {
-        let Some(frame) = next_frame(&mut stream).await? else {
+        let Some(frame) = next_frame(&mut stream, wait).await? else {
             return Ok(());
         };
+        wait = IDLE;
+        fruitless += 1;
+        if fruitless > FRUITLESS {
+            let why = "it asks for nothing that it can have";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+        }
         match frame {
             Frame::Open { length } => {
-                let (admitted, answer) = opening(&mut stream, length, peer, access).await?;
+                let (admitted, answer) = opening(&mut stream, length, peer, (access, said)).await?;
                 open = admitted;
                 send(&mut stream, &answer, &[]).await?;
             }
             Frame::Read(range) => {
                 let bytes = match checked(open.as_ref(), &range) {
-                    Ok(admitted) => piece(admitted, &range, &mut buffer),
+                    Ok(admitted) => piece(access, admitted, &range, &mut buffer),
                     Err(reason) => Err(reason),
                 };
                 match bytes {
                     Ok(bytes) => {
                         send(&mut stream, &Frame::Piece(range), bytes).await?;
                         sent.add(range.length.into());
+                        fruitless = 0;
                     }
                     Err(reason) => {
                         send(
@@ -72,17 +98,17 @@ where
     }
 }
 
-async fn next_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Frame>> {
+async fn next_frame(stream: &mut (impl AsyncRead + Unpin), wait: Duration) -> io::Result<Option<Frame>> {
     let mut header = [0; HEADER_LEN];
-    let first = timeout(IDLE, stream.read(&mut header[..1]))
+    let first = timeout(wait, stream.read(&mut header[..1]))
         .await
-        .map_err(|_| io::ErrorKind::TimedOut)??;
+        .map_err(|_| late("it asked for nothing for too long"))??;
     if first == 0 {
         return Ok(None);
     }
     timeout(FRAME, stream.read_exact(&mut header[1..]))
         .await
-        .map_err(|_| io::ErrorKind::TimedOut)??;
+        .map_err(|_| late("it did not end its frame"))??;
     Frame::decode(&header)
         .map(Some)
         .map_err(|bad| io::Error::new(io::ErrorKind::InvalidData, bad))
@@ -92,12 +118,12 @@ async fn opening(
     stream: &mut (impl AsyncRead + Unpin),
     length: u32,
     peer: &PeerIdentity,
-    access: &Access,
+    (access, said): (&Access, &Said),
 ) -> io::Result<(Option<Admitted>, Frame)> {
     let mut token = vec![0; length as usize];
     timeout(FRAME, stream.read_exact(&mut token))
         .await
-        .map_err(|_| io::ErrorKind::TimedOut)??;
+        .map_err(|_| late("it did not end its frame"))??;
     let refused = |reason| Frame::Refused { request: 0, reason };
     let Ok(token) = String::from_utf8(token) else {
         return Ok((None, refused(Reason::Grant)));
@@ -108,7 +134,9 @@ async fn opening(
             (Some(admitted), Frame::Opened { size })
         }
         Err(Refusal::Grant(bad)) => {
-            tracing::warn!(PEER = %peer.peer, "a read was refused: {bad}");
+            if said.may_say(peer.peer, Trouble::Grant) {
+                tracing::warn!(PEER = %peer.peer, "a read was refused: {bad}");
+            }
             (None, refused(Reason::Grant))
         }
         Err(Refusal::NotHeld) => (None, refused(Reason::NotHeld)),
@@ -130,12 +158,18 @@ fn checked<'a>(open: Option<&'a Admitted>, range: &Range) -> Result<&'a Admitted
     }
 }
 
-fn piece<'a>(admitted: &Admitted, range: &Range, buffer: &'a mut Buffer) -> Result<&'a [u8], Reason> {
+fn piece<'a>(
+    access: &Access,
+    admitted: &Admitted,
+    range: &Range,
+    buffer: &'a mut Buffer,
+) -> Result<&'a [u8], Reason> {
     let bytes = &mut buffer.bytes_mut()[..range.length as usize];
     match tokio::task::block_in_place(|| admitted.content.read_at(range.offset, bytes)) {
         Ok(()) => Ok(bytes),
         Err(error) => {
             tracing::error!(CONTENT_HASH = %admitted.content.hash(), "a stored content cannot be read: {error}");
+            access.doubt(admitted.content.hash());
             Err(Reason::Failed)
         }
     }
@@ -149,5 +183,9 @@ async fn send(stream: &mut (impl AsyncWrite + Unpin), frame: &Frame, payload: &[
     };
     timeout(FRAME, writing)
         .await
-        .map_err(|_| io::ErrorKind::TimedOut)?
+        .map_err(|_| late("it did not take its bytes"))?
+}
+
+fn late(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
 }

@@ -1,19 +1,24 @@
 //! `Layer`: streams the chaining values of one content.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use p2p_proto::{
     PeerIdentity,
     v1::{LayerRequest, LayerResponse},
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 
 use super::refuse;
 use crate::peer::access::Access;
 
-/// Chaining values in one message: 1 MiB.
-const VALUES: usize = 32 * 1024;
+/// Chaining values in one message: 64 KiB. A caller that does not read costs a few of them.
+const VALUES: usize = 2 * 1024;
+
+/// A caller that takes no message for so long is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The values of the granted content, in order; none for a content of one group.
 pub async fn answer(
@@ -22,18 +27,18 @@ pub async fn answer(
     request: LayerRequest,
 ) -> Result<ReceiverStream<Result<LayerResponse, Status>>, Status> {
     let admitted = access.admit(&request.grant, peer).await.map_err(refuse)?;
-    let (to_peer, stream) = mpsc::channel(2);
-    // Ends with the stream: a caller that is gone makes `send` fail, a silent one is cut by its connection's keep-alive.
+    let (to_peer, stream) = mpsc::channel(1);
+    // Ends with the stream: a caller that is gone makes `send` fail.
     tokio::spawn(async move {
         for run in admitted.content.layer().values().chunks(VALUES) {
-            let values: Vec<u8> = run.iter().flatten().copied().collect();
-            if to_peer
-                .send(Ok(LayerResponse {
-                    values: Bytes::from(values),
-                }))
-                .await
-                .is_err()
-            {
+            let values = Bytes::from(run.as_flattened().to_vec());
+            let message = if admitted.still_valid() {
+                Ok(LayerResponse { values })
+            } else {
+                Err(Status::permission_denied("the grant has expired"))
+            };
+            let last = message.is_err();
+            if !matches!(timeout(PATIENCE, to_peer.send(message)).await, Ok(Ok(()))) || last {
                 return;
             }
         }

@@ -3,17 +3,19 @@
 mod have;
 mod hello;
 mod layer;
+mod replicate;
 
 use p2p_proto::{
     PeerIdentity,
     v1::{
-        HaveRequest, HaveResponse, HelloRequest, HelloResponse, LayerRequest, LayerResponse,
-        peer_service_server::PeerService,
+        HaveRequest, HaveResponse, HelloRequest, HelloResponse, LayerRequest, LayerResponse, PlaceProgress,
+        PlaceRequest, peer_service_server::PeerService,
     },
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
+pub use self::replicate::Copies;
 use super::access::{Access, Refusal};
 use crate::identity::certificate::CertifiedPeer;
 
@@ -23,19 +25,21 @@ pub const VERSIONS: [u32; 1] = [1];
 /// The service.
 pub struct PeerRpc {
     access: Access,
+    copies: Copies,
 }
 
 impl PeerRpc {
-    /// Answers with what this access admits.
+    /// Answers with what this access admits, and takes copies.
     #[must_use]
-    pub const fn new(access: Access) -> Self {
-        Self { access }
+    pub const fn new(access: Access, copies: Copies) -> Self {
+        Self { access, copies }
     }
 }
 
 #[tonic::async_trait]
 impl PeerService for PeerRpc {
     type LayerStream = ReceiverStream<Result<LayerResponse, Status>>;
+    type ReplicateStream = ReceiverStream<Result<PlaceProgress, Status>>;
 
     async fn hello(&self, request: Request<HelloRequest>) -> Result<Response<HelloResponse>, Status> {
         hello::answer(&request.into_inner()).map(Response::new)
@@ -51,6 +55,16 @@ impl PeerService for PeerRpc {
     async fn layer(&self, request: Request<LayerRequest>) -> Result<Response<Self::LayerStream>, Status> {
         let peer = caller(&request)?;
         layer::answer(&self.access, &peer, request.into_inner())
+            .await
+            .map(Response::new)
+    }
+
+    async fn replicate(
+        &self,
+        request: Request<PlaceRequest>,
+    ) -> Result<Response<Self::ReplicateStream>, Status> {
+        let peer = caller(&request)?;
+        replicate::answer(&self.copies, &peer, &request.into_inner())
             .await
             .map(Response::new)
     }

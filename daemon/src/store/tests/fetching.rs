@@ -2,12 +2,6 @@
 
 use super::*;
 
-fn layer_of(bytes: &[u8]) -> Layer {
-    let mut builder = LayerBuilder::new();
-    builder.push(bytes);
-    builder.finish()
-}
-
 #[tokio::test]
 async fn pieces_in_any_order_become_the_content() {
     let home = Home::new();
@@ -57,6 +51,7 @@ async fn pieces_in_any_order_become_the_content() {
         assert_eq!(read_all(&store, hash).await, bytes, "{size}");
     }
     assert_eq!(home.files("tmp"), Vec::<PathBuf>::new());
+    assert_eq!(home.files("partial"), Vec::<PathBuf>::new());
 }
 
 #[tokio::test]
@@ -92,7 +87,7 @@ async fn not_one_bad_byte_is_written() {
         "too short at the end"
     );
     assert!(!incoming.write_piece(0, &[]).unwrap(), "nothing");
-    let written = fs::read(home.path().join(&home.files("tmp")[0])).unwrap();
+    let written = fs::read(home.path().join(&home.files("partial")[0])).unwrap();
     assert!(written.iter().all(|&byte| byte == 0));
 
     assert!(incoming.write_piece(GROUP, &bytes[GROUP_LEN..]).unwrap());
@@ -117,9 +112,13 @@ async fn a_content_is_fetched_once_at_a_time() {
         matches!(store.begin(hash, 3).await, Err(StoreError::Busy { .. })),
         "a clone keeps it"
     );
-    assert_eq!(home.files("tmp").len(), 1);
+    assert_eq!(home.files("partial").len(), 1);
     drop(clone);
-    assert_eq!(home.files("tmp"), Vec::<PathBuf>::new(), "dropped, it is gone");
+    assert_eq!(
+        home.files("partial"),
+        Vec::<PathBuf>::new(),
+        "dropped, it is gone"
+    );
     let again = store.begin(hash, 3).await.unwrap();
     assert!(again.write_piece(0, b"abc").unwrap());
     let (one, two) = tokio::join!(again.commit(), again.commit());

@@ -38,6 +38,7 @@ async fn a_hold_says_what_was_published() {
         publication: first.clone(),
         stored_bytes: 100,
         state: HoldState::Complete,
+        damaged: None,
     };
     assert_eq!(held, expected);
     assert_eq!(store.holds().await.unwrap(), std::slice::from_ref(&expected));

@@ -2,12 +2,14 @@
 //! is gone after the next start.
 
 mod crash;
+mod damage;
 mod failing;
 mod fetching;
 mod holding;
 mod importing;
 mod invariants;
 mod power;
+mod resuming;
 mod scenarios;
 
 use std::{
@@ -81,6 +83,44 @@ impl Home {
         .unwrap()
     }
 
+    /// With checkpoints after so many bytes, and never by time.
+    pub(super) async fn open_eager(&self, max_size: Option<u64>, bytes: u64) -> Store {
+        let config = StoreConfig {
+            path: self.path(),
+            max_size,
+            reserve_free: 0,
+        };
+        let time = std::time::Duration::MAX;
+        Store::open_with(config, Sys::default(), CheckpointEvery { bytes, time })
+            .await
+            .unwrap()
+    }
+
+    /// What a daemon that is killed now would leave. Nothing may be written meanwhile.
+    pub(super) fn killed(&self) -> Self {
+        let copy = Self::new();
+        let mut folders = vec![PathBuf::new()];
+        while let Some(folder) = folders.pop() {
+            fs::create_dir_all(copy.path().join(&folder)).unwrap();
+            for entry in fs::read_dir(self.path().join(&folder)).unwrap() {
+                let name = folder.join(entry.unwrap().file_name());
+                if self.path().join(&name).is_dir() {
+                    folders.push(name);
+                } else {
+                    fs::copy(self.path().join(&name), copy.path().join(&name)).unwrap();
+                }
+            }
+        }
+        copy
+    }
+
+    pub(super) fn layer_path(&self, hash: ContentHash) -> PathBuf {
+        self.path()
+            .join("layer")
+            .join(&hash.to_string()[..2])
+            .join(hash.to_string())
+    }
+
     /// Files below `folder`, relative to the store.
     pub(super) fn files(&self, folder: &str) -> Vec<PathBuf> {
         let found = files_below(&self.path().join(folder)).into_iter();
@@ -117,6 +157,25 @@ pub(super) fn files_below(folder: &Path) -> Vec<PathBuf> {
 /// Ends a store as a clean stop does.
 pub(super) async fn stop(store: Store) {
     store.close().await;
+}
+
+/// Until nothing runs in the background.
+pub(super) async fn settled(store: &Store) {
+    store.inner.tasks.close();
+    store.inner.tasks.wait().await;
+    store.inner.tasks.reopen();
+}
+
+pub(super) fn layer_of(bytes: &[u8]) -> Layer {
+    let mut builder = LayerBuilder::new();
+    builder.push(bytes);
+    builder.finish()
+}
+
+/// Writes group `index` of `bytes`.
+pub(super) fn write_group(incoming: &Incoming, bytes: &[u8], index: usize) {
+    let group = bytes.chunks(GROUP_LEN).nth(index).unwrap();
+    assert!(incoming.write_piece(index as u64 * GROUP, group).unwrap());
 }
 
 pub(super) fn quiet() -> ProgressSink {

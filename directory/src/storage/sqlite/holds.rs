@@ -13,8 +13,12 @@ use p2p_proto::{
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Sqlite, Write, peers, rows};
-use crate::storage::{HoldStore, IndexOutcome, KnownHolder, MAX_HOLDS, Reply, Session, StorageError};
+use super::{
+    Sqlite, Write, peers,
+    reports::{self, report_count},
+    rows,
+};
+use crate::storage::{HoldStore, IndexOutcome, KnownHolder, Reply, Session, StorageError, reports::ENOUGH};
 
 /// The index of the peer; none when it never sent one.
 pub(super) async fn index_state(tx: &mut Write, peer: &PeerId) -> Result<Option<IndexState>, StorageError> {
@@ -92,24 +96,38 @@ pub(super) async fn drop_holds_of(tx: &mut Write, publication: &Uuid) -> Result<
     Ok(())
 }
 
+/// Where a delta begins.
+struct Begun {
+    index: IndexState,
+    /// It was applied before.
+    is_repeat: bool,
+}
+
 /// Where the delta begins: the stored index when it follows it, an empty one when it begins anew, none for a gap.
 async fn begin_delta(
     tx: &mut Write,
     peer: &PeerId,
     delta: &IndexDelta,
-) -> Result<Option<IndexState>, StorageError> {
+) -> Result<Option<Begun>, StorageError> {
     let stored = index_state(tx, peer).await?;
     let same = stored.filter(|index| index.index_id == delta.index_id);
     match same {
         // The last run once more: its answer was lost. Its changes are absolute, so they may be applied twice.
-        Some(index) if index.seq == delta.after_seq || index.seq == delta.seq => Ok(Some(index)),
+        Some(index) if index.seq == delta.after_seq || index.seq == delta.seq => Ok(Some(Begun {
+            is_repeat: index.seq != delta.after_seq,
+            index,
+        })),
         Some(_) => Ok(None),
         None if delta.after_seq == 0 => {
+            reports::index_resent(tx, peer).await?;
             forget_index(tx, peer).await?;
-            Ok(Some(IndexState {
-                index_id: delta.index_id,
-                seq: 0,
-                digest: IndexDigest::default(),
+            Ok(Some(Begun {
+                index: IndexState {
+                    index_id: delta.index_id,
+                    seq: 0,
+                    digest: IndexDigest::default(),
+                },
+                is_repeat: false,
             }))
         }
         None => Ok(None),
@@ -164,8 +182,9 @@ async fn apply(
     tx: &mut Write,
     session: &Session,
     change: HoldChange,
-    digest: &mut IndexDigest,
+    begun: &mut Begun,
 ) -> Result<Option<Uuid>, StorageError> {
+    let digest = &mut begun.index.digest;
     let publication = match change {
         HoldChange::Held(hold) => hold.publication,
         HoldChange::Dropped(publication) => publication,
@@ -174,6 +193,7 @@ async fn apply(
         digest.toggle(&Hold { publication, state });
     }
     let HoldChange::Held(hold) = change else {
+        reports::dropped(tx, &session.peer, &publication).await?;
         return Ok(None);
     };
     if !is_visible(tx, &session.user, &publication).await? {
@@ -181,6 +201,9 @@ async fn apply(
     }
     insert_hold(tx, &session.peer, &hold).await?;
     digest.toggle(&hold);
+    if hold.state == HoldState::Complete && !begun.is_repeat {
+        reports::held_anew(tx, &session.peer, &publication).await?;
+    }
     Ok(None)
 }
 
@@ -200,19 +223,25 @@ fn known_holder(row: &SqliteRow, caller: &PeerId) -> Result<KnownHolder, Storage
 }
 
 impl HoldStore for Sqlite {
-    fn apply_index<'a>(&'a self, session: &'a Session, delta: &'a IndexDelta) -> Reply<'a, IndexOutcome> {
+    fn apply_index<'a>(
+        &'a self,
+        session: &'a Session,
+        delta: &'a IndexDelta,
+        most: u64,
+    ) -> Reply<'a, IndexOutcome> {
         Box::pin(async move {
             let mut tx = self.begin().await?;
-            let Some(mut index) = begin_delta(&mut tx, &session.peer, delta).await? else {
+            let Some(mut begun) = begin_delta(&mut tx, &session.peer, delta).await? else {
                 return Ok(IndexOutcome::Gap);
             };
             let mut unknown = Vec::new();
             for change in &delta.changes {
-                unknown.extend(apply(&mut tx, session, *change, &mut index.digest).await?);
+                unknown.extend(apply(&mut tx, session, *change, &mut begun).await?);
             }
-            if count_holds(&mut tx, &session.peer).await? > MAX_HOLDS {
+            if count_holds(&mut tx, &session.peer).await? > most {
                 return Ok(IndexOutcome::TooMany);
             }
+            let mut index = begun.index;
             index.seq = delta.seq;
             store_index(&mut tx, &session.peer, &index).await?;
             tx.commit().await?;
@@ -222,13 +251,18 @@ impl HoldStore for Sqlite {
 
     fn holders<'a>(&'a self, session: &'a Session, publication: Uuid) -> Reply<'a, Vec<KnownHolder>> {
         Box::pin(async move {
-            let rows = sqlx::query(
-                "SELECT p.id, p.name, p.addresses, h.state, l.last_seen, coalesce(l.expires_at, 0) > ?2 AS online \
+            let rows = sqlx::query(concat!(
+                "SELECT p.id, p.name, p.addresses, h.state, l.last_seen, coalesce(l.expires_at, 0) > ?2 AS online, ",
+                report_count!("h.peer", "h.publication", "?3"),
+                " AS reports \
                  FROM holds h JOIN peers p ON p.id = h.peer LEFT JOIN leases l ON l.peer = p.id \
-                 WHERE h.publication = ?1 ORDER BY online DESC, p.active_transfers, random() LIMIT 1000",
-            )
+                 WHERE h.publication = ?1 AND reports < ?4 \
+                 ORDER BY online DESC, reports, p.active_transfers, random() LIMIT 1000",
+            ))
             .bind(rows::blob(&publication))
             .bind(self.now())
+            .bind(self.reports_since())
+            .bind(ENOUGH)
             .fetch_all(&self.readers)
             .await?;
             rows.iter().map(|row| known_holder(row, &session.peer)).collect()

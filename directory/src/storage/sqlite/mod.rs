@@ -3,8 +3,10 @@
 
 mod holds;
 mod peers;
+mod placement;
 mod publications;
 mod publish;
+mod reports;
 mod rows;
 mod search;
 mod sessions;
@@ -173,6 +175,10 @@ impl Storage for Sqlite {
             ] {
                 sqlx::query(sql).bind(millis(before)).execute(&mut *tx).await?;
             }
+            sqlx::query("DELETE FROM holder_reports WHERE at <= ?")
+                .bind(self.reports_since())
+                .execute(&mut *tx)
+                .await?;
             Ok(tx.commit().await?)
         })
     }

@@ -13,7 +13,7 @@ use p2p_proto::{
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Sqlite, Write, holds, rows, visible::visible, write_presence};
+use super::{Sqlite, Write, holds, placement::stored_accepts, rows, visible::visible, write_presence};
 use crate::storage::{EndedLease, PeerStore, Pong, Reply, Session, StorageError};
 
 /// Addresses as they are stored.
@@ -129,12 +129,14 @@ async fn deny_list(tx: &mut Write, known: u64) -> Result<Option<DenyList>, Stora
 
 async fn store_report(tx: &mut Write, peer: &PeerId, ping: &PingRequest) -> Result<(), StorageError> {
     sqlx::query(
-        "UPDATE peers SET addresses = ?, files = ?, free_bytes = ?, active_transfers = ? WHERE id = ?",
+        "UPDATE peers SET addresses = ?, files = ?, free_bytes = ?, active_transfers = ?, accept_copies = ? \
+         WHERE id = ?",
     )
     .bind(stored_addresses(&ping.addresses))
     .bind(rows::stored(ping.files))
     .bind(rows::stored(ping.free_bytes))
     .bind(ping.active_transfers)
+    .bind(stored_accepts(ping.accept_copies))
     .bind(peer.as_bytes().to_vec())
     .execute(&mut **tx)
     .await?;

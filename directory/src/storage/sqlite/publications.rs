@@ -25,10 +25,15 @@ fn publications(rows: &[SqliteRow]) -> Result<Vec<Publication>, StorageError> {
 }
 
 impl PublicationStore for Sqlite {
-    fn publish<'a>(&'a self, session: &'a Session, request: &'a PublishRequest) -> Reply<'a, Published> {
+    fn publish<'a>(
+        &'a self,
+        session: &'a Session,
+        request: &'a PublishRequest,
+        most: u64,
+    ) -> Reply<'a, Published> {
         Box::pin(async move {
             let mut tx = self.begin().await?;
-            let outcome = publish(&mut tx, self.now(), session.user, request).await?;
+            let outcome = publish(&mut tx, self.now(), session.user, request, most).await?;
             tx.commit().await?;
             Ok(outcome)
         })

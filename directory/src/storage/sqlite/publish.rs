@@ -12,7 +12,7 @@ use super::{
     visible::{columns, select, visible},
     write_event,
 };
-use crate::storage::{MAX_PUBLICATIONS, Published, StorageError};
+use crate::storage::{Published, StorageError};
 
 /// Publishes in this transaction.
 pub(super) async fn publish(
@@ -20,6 +20,7 @@ pub(super) async fn publish(
     now: i64,
     user: Uuid,
     request: &PublishRequest,
+    most: u64,
 ) -> Result<Published, StorageError> {
     if let Some(outcome) = repeated(tx, user, request).await? {
         return Ok(outcome);
@@ -27,7 +28,7 @@ pub(super) async fn publish(
     if let Some(outcome) = same_bytes(tx, now, user, request).await? {
         return Ok(outcome);
     }
-    new_version(tx, now, user, request).await
+    new_version(tx, now, user, request, most).await
 }
 
 /// Tells what happened to a publication.
@@ -125,13 +126,14 @@ async fn new_version(
     now: i64,
     user: Uuid,
     request: &PublishRequest,
+    most: u64,
 ) -> Result<Published, StorageError> {
     let row =
         sqlx::query("SELECT count(*) AS live FROM publications WHERE owner = ? AND withdrawn_at IS NULL")
             .bind(rows::blob(&user))
             .fetch_one(&mut **tx)
             .await?;
-    if rows::count(&row, "live")? >= MAX_PUBLICATIONS {
+    if rows::count(&row, "live")? >= most {
         return Ok(Published::TooMany);
     }
     sqlx::query(

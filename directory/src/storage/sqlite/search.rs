@@ -5,10 +5,12 @@ use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
-    Sqlite, rows,
+    Sqlite,
+    reports::report_count,
+    rows,
     visible::{columns, newest, visible},
 };
-use crate::storage::{SearchFilter, SearchPage, StorageError};
+use crate::storage::{SearchFilter, SearchPage, StorageError, reports::ENOUGH};
 
 /// What a search looks at: `?2` part of the name, `?3` the owner or null.
 macro_rules! searched {
@@ -64,9 +66,13 @@ impl Sqlite {
         Ok(sqlx::query(concat!(
             "SELECT ",
             columns!(),
-            ", (SELECT count(*) FROM holds h WHERE h.publication = p.id AND h.state = 2) AS holders_total, \
+            ", (SELECT count(*) FROM holds h WHERE h.publication = p.id AND h.state = 2 AND ",
+            report_count!("h.peer", "h.publication", "?8"),
+            " < ?9) AS holders_total, \
              (SELECT count(*) FROM holds h JOIN leases l ON l.peer = h.peer \
-             WHERE h.publication = p.id AND h.state = 2 AND l.expires_at > ?4) AS holders_online ",
+             WHERE h.publication = p.id AND h.state = 2 AND l.expires_at > ?4 AND ",
+            report_count!("h.peer", "h.publication", "?8"),
+            " < ?9) AS holders_online ",
             searched!(),
             " AND (?5 IS NULL OR (p.name, u.name) > (?5, ?6)) ORDER BY p.name, u.name LIMIT ?7"
         ))
@@ -77,6 +83,8 @@ impl Sqlite {
         .bind(after_name)
         .bind(after_owner)
         .bind(i64::from(filter.limit) + 1)
+        .bind(self.reports_since())
+        .bind(ENOUGH)
         .fetch_all(&self.readers)
         .await?)
     }

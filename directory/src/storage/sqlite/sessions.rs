@@ -97,7 +97,9 @@ async fn store_peer(tx: &mut Write, new: &NewSession, name: &str) -> Result<(), 
     }
     sqlx::query(
         "INSERT INTO peers (id, owner, name, addresses, index_digest) VALUES (?, ?, ?, ?, ?) \
-         ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, name = excluded.name, addresses = excluded.addresses",
+         ON CONFLICT (id) DO UPDATE SET owner = excluded.owner, name = excluded.name, addresses = excluded.addresses, \
+         free_bytes = CASE WHEN owner = excluded.owner THEN free_bytes END, \
+         accept_copies = CASE WHEN owner = excluded.owner THEN accept_copies ELSE 'own' END",
     )
     .bind(new.peer.as_bytes().to_vec())
     .bind(rows::blob(&new.user))

@@ -4,7 +4,7 @@ use p2p_proto::UserName;
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Event, Sqlite, Write, holds, peers, rows, write_event};
+use super::{Event, Sqlite, Write, holds, peers, reports, rows, write_event};
 use crate::storage::{Account, NewUser, Reply, StorageError, UserStore};
 
 const SELECT: &str = "SELECT id, name, password_hash, admin, disabled, created_at FROM users WHERE name = ?";
@@ -53,9 +53,10 @@ async fn deny_list_changed(tx: &mut Write) -> Result<(), StorageError> {
     Ok(())
 }
 
-/// Ends what the account has running and denies its peers.
+/// Ends what the account has running, denies its peers, and forgets what it said of others.
 async fn shut_out(tx: &mut Write, now: i64, user: &Uuid) -> Result<(), StorageError> {
     peers::end_leases_of(tx, now, user).await?;
+    reports::forget_reports_of(tx, user).await?;
     sqlx::query("DELETE FROM sessions WHERE user = ?")
         .bind(rows::blob(user))
         .execute(&mut **tx)

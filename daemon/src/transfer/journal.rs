@@ -1,0 +1,202 @@
+//! What of each transfer survives a restart: what it does, who began it, and how it stands when that matters (paused, or
+//! ended and how). Written soon after each such change, several in one transaction. A crash before that loses the change
+//! and no byte: what came of a content is the store's to remember.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use jiff::Timestamp;
+use p2p_proto::{ContentHash, Failure};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{
+    job::Job,
+    progress::{self, Intent, Outcome, Progress, State, Transfer},
+};
+use crate::{
+    identity::session::Session,
+    store::{Store, StoreError, TransferRow},
+};
+
+/// So many ended transfers are remembered.
+pub const KEEP_ENDED: u32 = 100;
+
+/// Whose transfer it is: the account of the session at its begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountId {
+    /// The directory's cluster.
+    pub cluster: Uuid,
+    /// The account.
+    pub user: Uuid,
+}
+
+impl AccountId {
+    /// The session's.
+    #[must_use]
+    pub fn of(session: &Session) -> Self {
+        Self {
+            cluster: session.record.cluster,
+            user: session.record.user_id,
+        }
+    }
+}
+
+/// A transfer on disk. Fields are only ever added.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    #[serde(flatten)]
+    job: Job,
+    #[serde(default)]
+    uid: Option<u32>,
+    #[serde(default)]
+    account: Option<AccountId>,
+    began_at: Timestamp,
+    entered_at: Timestamp,
+    #[serde(default)]
+    paused: bool,
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    done: u64,
+    #[serde(default)]
+    known_hash: Option<ContentHash>,
+    #[serde(default)]
+    known_size: Option<u64>,
+    #[serde(default)]
+    outcome: Option<Outcome>,
+    #[serde(default)]
+    failure: Option<Failure>,
+}
+
+/// What is to be written, and where.
+pub struct Journal {
+    store: Store,
+    dirty: Mutex<BTreeMap<u64, TransferRow>>,
+    noted: Notify,
+    /// One writer at a time, so that an older state never follows a newer one.
+    writing: tokio::sync::Mutex<()>,
+}
+
+impl Journal {
+    /// A journal in this store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            dirty: Mutex::default(),
+            noted: Notify::new(),
+            writing: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// The transfers as they were, and the highest number ever used. What cannot be read is left out and logged.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn load(&self) -> Result<(Vec<(Transfer, Option<AccountId>)>, u64), StoreError> {
+        let (rows, last) = self.store.transfer_rows().await?;
+        let read = |row: TransferRow| match serde_json::from_str::<Record>(&row.record) {
+            Ok(record) => Some(record.into_transfer(row.id)),
+            Err(error) => {
+                tracing::warn!(TRANSFER = row.id, "a remembered transfer cannot be read: {error}");
+                None
+            }
+        };
+        Ok((rows.into_iter().filter_map(read).collect(), last))
+    }
+
+    /// Notes how the transfer stands; it is written soon.
+    pub fn note(&self, transfer: &Transfer, account: Option<AccountId>, live: bool) {
+        let record = Record::of(transfer, account);
+        let record = match serde_json::to_string(&record) {
+            Ok(record) => record,
+            Err(error) => return tracing::error!(TRANSFER = transfer.id, "not remembered: {error}"),
+        };
+        let row = TransferRow {
+            id: transfer.id,
+            live,
+            record,
+        };
+        let mut dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);
+        dirty.insert(transfer.id, row);
+        drop(dirty);
+        self.noted.notify_one();
+    }
+
+    /// Writes what was noted.
+    pub async fn flush(&self) {
+        let _writing = self.writing.lock().await;
+        let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
+        if dirty.is_empty() {
+            return;
+        }
+        let rows = dirty.into_values().collect();
+        if let Err(error) = self.store.write_transfers(rows, KEEP_ENDED).await {
+            tracing::error!("transfers are not remembered: {error}");
+        }
+    }
+
+    /// Writes soon after each note, until `stop`.
+    pub async fn run(&self, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = self.noted.notified() => self.flush().await,
+                () = stop.cancelled() => return self.flush().await,
+            }
+        }
+    }
+}
+
+impl Record {
+    fn of(transfer: &Transfer, account: Option<AccountId>) -> Self {
+        let now = transfer.progress();
+        let (outcome, failure) = match &now.state {
+            State::Done(outcome) => (Some(outcome.clone()), None),
+            State::Failed(failure) => (None, Some(failure.clone())),
+            _ => (None, None),
+        };
+        Self {
+            job: transfer.job.clone(),
+            uid: transfer.uid,
+            account,
+            began_at: transfer.began_at,
+            entered_at: now.entered_at,
+            paused: transfer.intent() == Intent::Pause,
+            reason: now.reason,
+            done: now.done,
+            known_hash: now.hash,
+            known_size: now.size,
+            outcome,
+            failure,
+        }
+    }
+
+    fn into_transfer(self, id: u64) -> (Transfer, Option<AccountId>) {
+        let state = match (self.outcome, self.failure) {
+            (Some(outcome), _) => State::Done(outcome),
+            (None, Some(failure)) => State::Failed(failure),
+            (None, None) if self.paused => State::Paused,
+            (None, None) => State::Queued,
+        };
+        let progress = Progress {
+            reason: match state {
+                State::Queued => "p2pd was started anew".to_owned(),
+                State::Paused => progress::how_to_resume(id),
+                _ => self.reason,
+            },
+            state,
+            entered_at: self.entered_at,
+            done: self.done,
+            frontier: 0,
+            hash: self.known_hash.or_else(|| self.job.hash()),
+            size: self.known_size.or_else(|| self.job.size()),
+        };
+        let transfer = Transfer::resumed_as(id, self.job, self.uid, self.began_at, progress);
+        (transfer, self.account)
+    }
+}

@@ -1,0 +1,130 @@
+//! The accept loop for Unix sockets. One user cannot take every place from the others.
+
+use std::{future::Future, io, time::Duration};
+
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::gate::{Gate, Place};
+use crate::once::OncePerMinute;
+
+/// Pause after an accept that failed for want of something, such as descriptors.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Bounds of an accept loop.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalLimits {
+    /// What the socket is called in the log.
+    pub name: &'static str,
+    /// Connections of one user.
+    pub per_user: usize,
+    /// Connections in all.
+    pub total: usize,
+}
+
+/// Accepts until `soft`, and runs `handler` for each connection with its user and its place, which the handler keeps for as
+/// long as it costs something. Returns when every handler has ended.
+pub async fn serve_unix<H, F>(
+    listener: UnixListener,
+    limits: LocalLimits,
+    soft: CancellationToken,
+    handler: H,
+) where
+    H: Fn(UnixStream, u32, Place<u32>) -> F,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let LocalLimits { name, .. } = limits;
+    let gate = Gate::new(limits.per_user, limits.total);
+    let said = OncePerMinute::default();
+    let handlers = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted.and_then(|(stream, _)| {
+                let uid = stream.peer_cred()?.uid();
+                Ok((stream, uid))
+            }),
+            () = soft.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, uid)) => match gate.enter(uid) {
+                Some(place) => drop(handlers.spawn(handler(stream, uid, place))),
+                None if said.may_say(uid) => {
+                    tracing::warn!("too many connections of user {uid} at {name}: closed");
+                }
+                None => {}
+            },
+            Err(error) if theirs(&error) => {}
+            Err(error) => {
+                // Nobody's fault and nobody's in particular: the key is a user that cannot exist.
+                if said.may_say(u32::MAX) {
+                    tracing::warn!("{name} cannot accept: {error}");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    handlers.close();
+    handlers.wait().await;
+}
+
+/// The client was gone again before it was accepted.
+fn theirs(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+    use crate::accept::bind_unix;
+
+    #[tokio::test]
+    async fn the_cap_holds_and_frees_and_a_stop_ends_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.sock");
+        let listener = bind_unix(&path, 0o600, None).unwrap();
+        let soft = CancellationToken::new();
+        let limits = LocalLimits {
+            name: "x",
+            per_user: 2,
+            total: 8,
+        };
+        let serving = tokio::spawn(serve_unix(
+            listener,
+            limits,
+            soft.clone(),
+            |mut stream, _, place| async move {
+                let _place = place;
+                let mut byte = [0];
+                while stream.read_exact(&mut byte).await.is_ok() && stream.write_all(&byte).await.is_ok() {}
+            },
+        ));
+        let path = &path;
+        let connect = || async move {
+            let mut stream = UnixStream::connect(path).await?;
+            stream.write_all(b"x").await?;
+            stream.read_exact(&mut [0]).await?;
+            Ok::<_, io::Error>(stream)
+        };
+        let first = connect().await.unwrap();
+        let second = connect().await.unwrap();
+        assert!(connect().await.is_err());
+        drop(first);
+        // The place is free as soon as the server has seen the end.
+        let third = loop {
+            if let Ok(stream) = connect().await {
+                break stream;
+            }
+            tokio::task::yield_now().await;
+        };
+        soft.cancel();
+        drop((second, third));
+        serving.await.unwrap();
+        assert!(connect().await.is_err());
+    }
+}

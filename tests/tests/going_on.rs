@@ -1,0 +1,263 @@
+//! Transfers that are cut, and go on: by a kill, a pause, a silent or vanished holder, a directory that is away.
+
+use std::{path::Path, time::Duration};
+
+use p2p_tests::{
+    Peer, World,
+    check::{entry, sources, until_online},
+    data,
+    proxy::Proxy,
+    wait,
+};
+use rustix::process::Signal;
+
+const MIB: u64 = 1 << 20;
+
+/// More than a checkpoint, and more again.
+const LARGE: u64 = 160 * MIB + 7;
+
+/// A silent holder is named within this.
+const NAMED: Duration = Duration::from_secs(30);
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("a path in UTF-8")
+}
+
+fn done_bytes(peer: &Peer, name: &str) -> u64 {
+    let transfer = peer.transfer("download", name);
+    transfer.map_or(0, |transfer| transfer["done_bytes"].as_u64().unwrap_or(0))
+}
+
+fn until_done_bytes(peer: &Peer, name: &str, bytes: u64) {
+    wait::until("so many bytes", wait::SOON, || {
+        (done_bytes(peer, name) >= bytes).then_some(())
+    });
+}
+
+fn state(peer: &Peer, name: &str) -> (String, String) {
+    let transfer = peer.transfer("download", name).expect("a transfer");
+    let word = |field: &str| transfer[field].as_str().unwrap_or_default().to_owned();
+    (word("state"), word("reason"))
+}
+
+#[test]
+fn after_a_kill_it_goes_on_by_itself_from_the_checkpoint() {
+    let mut world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    let (source, hash) = world.file("scan.tar", 1, LARGE);
+    a.upload(&source);
+    let output = world.path("out.tar");
+    let b = &mut world.peers[0];
+    proxy.gate(140 * MIB);
+    let waiting = b.begin(&["download", "scan.tar", "-o", text(&output)]);
+    until_done_bytes(b, "scan.tar", 130 * MIB);
+    wait::until("a checkpoint", wait::SOON, || {
+        let status = b.json(&["status"]);
+        (status["store"]["partial_files"] == 1).then_some(())
+    });
+    b.process.kill();
+    assert_eq!(waiting.end().code, 3);
+    assert!(!output.exists());
+    let before = proxy.passed();
+    proxy.gate(u64::MAX);
+    b.restart();
+    let ended = b.json(&["wait", "1"]);
+    assert_eq!(ended["state"], "done", "{ended}");
+    let again = proxy.passed() - before;
+    assert!(again <= LARGE - 64 * MIB + 4 * MIB, "{again} bytes came again");
+    let done = b.json(&["download", "scan.tar", "-o", text(&output)]);
+    assert_eq!(done["hash"], hash);
+    assert_eq!(data::hash_of(&output), hash);
+    assert_eq!(b.json(&["status"])["store"]["partial_files"], 0);
+}
+
+#[test]
+fn a_clean_stop_loses_no_byte() {
+    let mut world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    let size = 24 * MIB;
+    let (source, hash) = world.file("scan.tar", 2, size);
+    a.upload(&source);
+    let b = &mut world.peers[0];
+    proxy.gate(16 * MIB);
+    let waiting = b.begin(&["fetch", "scan.tar"]);
+    until_done_bytes(b, "scan.tar", 12 * MIB);
+    assert_eq!(b.process.stop(), Some(0));
+    assert_ne!(waiting.end().code, 0);
+    let before = proxy.passed();
+    proxy.gate(u64::MAX);
+    b.restart();
+    let done = b.json(&["fetch", "scan.tar"]);
+    assert_eq!(done["hash"], hash);
+    assert!(done["resumed_bytes"].as_u64() >= Some(12 * MIB), "{done}");
+    assert!(proxy.passed() - before < 13 * MIB);
+}
+
+#[test]
+fn a_paused_one_stands_still_also_over_a_restart() {
+    let mut world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    let (source, hash) = world.file("scan.tar", 3, 24 * MIB);
+    a.upload(&source);
+    let b = &mut world.peers[0];
+    proxy.gate(8 * MIB);
+    let waiting = b.begin(&["fetch", "scan.tar"]);
+    until_done_bytes(b, "scan.tar", 4 * MIB);
+    let paused = b.json(&["pause", "1"]);
+    assert_eq!(paused["state"], "paused", "{paused}");
+    proxy.gate(u64::MAX);
+    b.restart_after_kill();
+    assert_eq!(waiting.end().code, 3);
+    let (state_now, reason) = state(b, "scan.tar");
+    assert_eq!(state_now, "paused");
+    assert!(reason.contains("p2pctl resume 1"), "{reason}");
+    b.json(&["resume", "1"]);
+    let ended = b.json(&["wait", "1"]);
+    assert_eq!((&ended["state"], &ended["hash"]), (&"done".into(), &hash.into()));
+    assert_eq!(b.fails(2, &["pause", "1"])["kind"], "usage");
+    assert_eq!(b.fails(6, &["wait", "99"])["message"], "no transfer 99");
+}
+
+#[test]
+fn a_cancelled_one_leaves_nothing_and_its_reason() {
+    let world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    let (source, _) = world.file("scan.tar", 4, 24 * MIB);
+    a.upload(&source);
+    let b = &world.peers[0];
+    proxy.gate(8 * MIB);
+    let waiting = b.begin(&["download", "scan.tar"]);
+    until_done_bytes(b, "scan.tar", 4 * MIB);
+    let cancelled = b.json(&["cancel", "1"]);
+    assert_eq!(cancelled["state"], "failed", "{cancelled}");
+    assert_ne!(waiting.end().code, 0);
+    assert_eq!(state(b, "scan.tar"), ("failed".into(), "cancelled".into()));
+    assert_eq!(b.stored(), Vec::<std::path::PathBuf>::new());
+    assert!(!b.folder.join("scan.tar").exists());
+    assert_eq!(b.json(&["status"])["store"]["partial_files"], 0);
+}
+
+#[test]
+fn a_stopped_sender_is_named_and_when_it_goes_on_so_does_the_transfer() {
+    let world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    let (source, hash) = world.file("scan.tar", 5, 24 * MIB);
+    a.upload(&source);
+    let b = &world.peers[0];
+    proxy.gate(8 * MIB);
+    let waiting = b.begin(&["download", "scan.tar"]);
+    until_done_bytes(b, "scan.tar", 4 * MIB);
+    a.process.signal(Signal::STOP);
+    proxy.gate(u64::MAX);
+    let told = b.until_download("scan.tar", "waiting", NAMED);
+    let reason = told["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("a sends nothing since "), "{reason}");
+    let silent = entry(&told["peers"], "peer", "a").expect("the sender");
+    assert!(silent["silent_since"].is_string(), "{told}");
+    wait::until("a line in status", NAMED, || {
+        let status = b.json(&["status"]);
+        let line = entry(&status["health"], "code", "transfer_stalled")?.clone();
+        let message = line["message"].as_str()?.to_owned();
+        (message.starts_with("scan.tar waits: ") && message.contains("a ")).then_some(())
+    });
+    a.process.signal(Signal::CONT);
+    let answer = waiting.end();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.json()["hash"], hash);
+}
+
+#[test]
+fn when_the_only_holder_comes_back_it_goes_on() {
+    let world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let mut a = world.behind(&proxy, "a");
+    let (source, hash) = world.file("scan.tar", 6, 24 * MIB);
+    a.upload(&source);
+    let b = &world.peers[0];
+    proxy.gate(8 * MIB);
+    let waiting = b.begin(&["download", "scan.tar"]);
+    until_done_bytes(b, "scan.tar", 4 * MIB);
+    a.process.kill();
+    proxy.cut();
+    proxy.gate(u64::MAX);
+    let told = b.until_download("scan.tar", "waiting", NAMED);
+    let reason = told["reason"].as_str().unwrap_or_default();
+    assert!(reason.contains("a "), "{reason}");
+    a.restart();
+    let answer = waiting.end();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.json()["hash"], hash);
+}
+
+#[test]
+fn a_download_outlives_the_directory_and_a_new_one_finds_the_holder_it_knew() {
+    let mut world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    let (source, hash) = world.file("scan.tar", 7, 24 * MIB);
+    let (other, other_hash) = world.file("other.tar", 8, 3 * MIB);
+    a.upload(&source);
+    a.upload(&other);
+    // Known from before, and not kept.
+    let piped = world.peers[0].ctl(&["download", "other.tar", "-o", "-", "--no-keep"]);
+    assert_eq!(piped.code, 0);
+    proxy.gate(14 * MIB);
+    let waiting = world.peers[0].begin(&["download", "scan.tar"]);
+    until_done_bytes(&world.peers[0], "scan.tar", 12 * MIB);
+    world.directory.process.kill();
+    proxy.gate(u64::MAX);
+    let answer = waiting.end();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.json()["hash"], hash);
+    let b = &world.peers[0];
+    for peer in [&a, b] {
+        wait::until("the line about the directory", wait::SOON, || {
+            let status = peer.json(&["status"]);
+            let line = entry(&status["health"], "code", "directory_away")?.clone();
+            line["message"]
+                .as_str()?
+                .contains("certificate lasts")
+                .then_some(())
+        });
+    }
+    let done = b.json(&["download", "ana/other.tar"]);
+    assert_eq!(done["hash"], other_hash);
+    assert_eq!(sources(&done), [("a".to_owned(), 3 * MIB)]);
+    assert_eq!(b.fails(8, &["download", "never-seen.tar"])["kind"], "unreachable");
+    // It comes back, and hears by itself what b holds now.
+    world.directory.restart();
+    until_online(&a, "b", true);
+    for name in ["scan.tar", "other.tar"] {
+        wait::until("the index to heal", wait::SOON, || {
+            let info = a.json(&["info", name]);
+            let b = entry(&info["holders"], "peer", "b")?.clone();
+            (b["online"] == true && b["complete"] == true).then_some(())
+        });
+    }
+}
+
+#[test]
+fn a_logged_out_daemons_transfers_wait() {
+    let world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    let (source, hash) = world.file("scan.tar", 9, 24 * MIB);
+    a.upload(&source);
+    let b = &world.peers[0];
+    proxy.gate(8 * MIB);
+    let waiting = b.begin(&["download", "scan.tar"]);
+    until_done_bytes(b, "scan.tar", 4 * MIB);
+    b.json(&["logout"]);
+    b.until_download("scan.tar", "waiting", wait::SOON);
+    assert_eq!(state(b, "scan.tar"), ("waiting".into(), "not logged in".into()));
+    proxy.gate(u64::MAX);
+    b.login(&world.directory, &world.ana);
+    let answer = waiting.end();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.json()["hash"], hash);
+}
