@@ -89,7 +89,7 @@ fn take_room(
             // Nothing is made for what has no room.
             reservation.claim_disk(size)?;
             let file = inner.disk.create_partial(&hash.to_string());
-            let file = file.map_err(StoreError::io("make a file for a fetch"))?;
+            let file = file.map_err(reservation.io("make a file for a fetch"))?;
             (file, None, None, reservation)
         }
     };
@@ -104,13 +104,7 @@ fn take_room(
     match inner.disk.sys().allocate(file.file(), size) {
         Ok(true) => reservation.wrote(size),
         Ok(false) => {}
-        Err(error) if is_full(&error) => return Err(reservation.full()),
-        Err(error) => {
-            return Err(StoreError::Io {
-                doing: "take the space",
-                source: error,
-            });
-        }
+        Err(error) => return Err(reservation.io("take the space")(error)),
     }
     let handle = file.file().try_clone();
     let handle = handle.map_err(StoreError::io("open the file twice"))?;

@@ -127,13 +127,14 @@ async fn checkpoint(shared: &Arc<Shared>) -> Result<(), StoreError> {
         lock(&shared.state).since.bytes += came;
         error
     };
+    let named = |error| shared.store.inner.space.named(error, shared.size);
     let mut layer_file = match make_durable(shared, layer, first).await {
         Ok(file) => file,
         Err(Failed { error, lost: true }) => {
             poison(shared, &error).await;
-            return Err(error);
+            return Err(named(error));
         }
-        Err(Failed { error, lost: false }) => return Err(again(error)),
+        Err(Failed { error, lost: false }) => return Err(again(named(error))),
     };
     record(shared, &groups).await.map_err(again)?;
     let mut state = lock(&shared.state);

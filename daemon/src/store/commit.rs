@@ -1,19 +1,21 @@
 //! How a file becomes a content: bytes and layer fsynced, renamed, their folders fsynced, and only then the row in the
 //! database. A crash before the row leaves files that nobody names, and `Store::open` removes them or, when a checkpoint
 //! speaks of them, takes them back to `partial/`; after it all is durable. An error in between has the same end: new files
-//! go, a checkpoint stays, nothing is registered. Only after a failed fsync of the bytes the checkpoint goes too.
+//! go, under whatever name, a checkpoint stays, nothing is registered. Only after a failed fsync of the bytes the
+//! checkpoint goes too.
 
 use std::sync::Arc;
 
 use p2p_proto::ContentHash;
-use sqlx::Connection;
+use sqlx::{Connection, Sqlite, Transaction};
 
 use super::{
     Inner, blocking, cut_imports, damage,
     disk::{Disk, Kind, TempFile},
-    error::{StoreError, is_full},
+    error::StoreError,
     layer::Layer,
-    metadata, partials,
+    metadata::{self, Writer},
+    partials,
     space::Reservation,
 };
 
@@ -66,27 +68,25 @@ pub(super) async fn commit(inner: Arc<Inner>, whole: Whole) -> Result<Imported, 
     };
     let disk = inner.disk.clone();
     let placing = blocking(move || {
-        whole
-            .place(&disk, known)
-            .map_err(StoreError::io("name the content"))?;
-        Ok(whole)
+        let placed = whole.place(&disk, known);
+        Ok((whole, placed.map_err(StoreError::io("name the content"))))
     });
-    whole = placing.await?;
-    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-    if !known {
-        metadata::register(&mut tx, done.hash, done.size).await?;
-        damage::heal(&mut tx, done.hash).await?;
-    }
-    let mut idle = None;
-    match &whole.origin {
-        Origin::Fetch => drop(partials::delete(&mut tx, done.hash).await?),
-        _ if paused.is_some() => idle = partials::delete(&mut tx, done.hash).await?,
-        _ => {}
-    }
-    if let Origin::CutImport(name) = &whole.origin {
-        cut_imports::delete(&mut tx, name).await?;
-    }
-    inner.before_commit()?;
+    let placed;
+    (whole, placed) = placing.await?;
+    let registered = match placed {
+        Ok(()) => register(&inner, &mut writer, &whole, known, paused.is_some()).await,
+        Err(error) => Err(whole.refused(&inner, error)),
+    };
+    let (tx, idle) = match registered {
+        Ok(registered) => registered,
+        Err(error) => {
+            if !known {
+                withdraw(&inner, whole).await;
+            }
+            return Err(error);
+        }
+    };
+    // When this fails nobody knows what is in the log of the database: the next start finds out.
     tx.commit().await?;
     whole.settle(known, done.size);
     if let Some(size) = idle {
@@ -100,6 +100,52 @@ pub(super) async fn commit(inner: Arc<Inner>, whole: Whole) -> Result<Imported, 
     inner.claims.add(done.hash);
     inner.arrived.notify_one();
     Ok(done)
+}
+
+/// The transaction that makes it a content, to be committed, and the size of the partial that it ends on which nobody
+/// worked.
+async fn register<'c>(
+    inner: &Inner,
+    writer: &'c mut Writer,
+    whole: &Whole,
+    known: bool,
+    paused: bool,
+) -> Result<(Transaction<'c, Sqlite>, Option<u64>), StoreError> {
+    let (hash, size) = (whole.layer.hash(), whole.layer.size());
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    if !known {
+        metadata::register(&mut tx, hash, size).await?;
+        damage::heal(&mut tx, hash).await?;
+    }
+    let mut idle = None;
+    match &whole.origin {
+        Origin::Fetch => drop(partials::delete(&mut tx, hash).await?),
+        _ if paused => idle = partials::delete(&mut tx, hash).await?,
+        _ => {}
+    }
+    if let Origin::CutImport(name) = &whole.origin {
+        cut_imports::delete(&mut tx, name).await?;
+    }
+    inner.before_commit()?;
+    Ok((tx, idle))
+}
+
+/// Takes back the names of a content that no row knows, while nobody else may give names: into `partial/` when a
+/// checkpoint speaks of it.
+async fn withdraw(inner: &Inner, whole: Whole) {
+    let (disk, hash, size) = (inner.disk.clone(), whole.layer.hash(), whole.layer.size());
+    let gone = blocking(move || {
+        let back = match &whole.origin {
+            Origin::Fetch if whole.file.is_kept() => disk.bring_back(hash, size),
+            Origin::CutImport(name) if whole.file.is_kept() => disk.bring_back_import(name, hash),
+            _ => Ok(()),
+        };
+        Ok(back.and_then(|()| disk.remove_content(hash)))
+    })
+    .await;
+    if let Ok(Err(error)) = gone {
+        tracing::warn!(%error, CONTENT_HASH = %hash, "the file of a failed commit stays until the next start");
+    }
 }
 
 /// The bytes and the layer. When the bytes' fsync fails, all that the database knows of them is forgotten.
@@ -117,29 +163,26 @@ async fn make_durable(inner: &Arc<Inner>, whole: Whole) -> Result<Whole, StoreEr
         Ok((whole, synced, layer))
     })
     .await?;
-    let full = |error: StoreError, reservation: &Reservation| match error {
-        StoreError::Io { source, .. } if is_full(&source) => reservation.full(),
-        other => other,
-    };
-    let hash = whole.layer.hash();
     if let Err(error) = synced {
-        inner.faults.note(Some(hash), &error);
-        let error = full(error, &whole.reservation);
+        let error = whole.refused(inner, error);
         whole.give_up(inner).await;
         return Err(error);
     }
     match layer {
         Ok(Some(file)) => whole.layer_file = Some(file),
         Ok(None) => {}
-        Err(error) => {
-            inner.faults.note(Some(hash), &error);
-            return Err(full(error, &whole.reservation));
-        }
+        Err(error) => return Err(whole.refused(inner, error)),
     }
     Ok(whole)
 }
 
 impl Whole {
+    /// The disk did: that is remembered, and a full one called so.
+    fn refused(&self, inner: &Inner, error: StoreError) -> StoreError {
+        inner.faults.note(Some(self.layer.hash()), &error);
+        self.reservation.named(error)
+    }
+
     /// Nothing of it may be believed.
     async fn give_up(mut self, inner: &Arc<Inner>) {
         self.reservation.keep(0);

@@ -135,7 +135,8 @@ impl Store {
             // Dropped between the look into the database and the look into the folder?
             Err(StoreError::Damaged { .. }) if self.inner.metadata.size_of(hash).await?.is_none() => Ok(None),
             Err(error) => {
-                if matches!(error, StoreError::Damaged { .. }) {
+                if matches!(error, StoreError::Damaged { .. } | StoreError::Io { .. }) {
+                    self.inner.faults.note(Some(hash), &error);
                     self.doubt(hash);
                 }
                 Err(error)

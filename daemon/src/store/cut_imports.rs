@@ -76,15 +76,24 @@ pub(super) async fn find(inner: &Arc<Inner>, stamp: &str, size: u64) -> Result<O
         .await?;
     let Some(row) = row else { return Ok(None) };
     let (name, done): (String, u64) = (row.try_get(0)?, unsigned(&row, 1)?);
-    let (disk, opened, stamp) = (inner.disk.clone(), name.clone(), stamp.to_owned());
+    let (opening, opened, stamp) = (inner.clone(), name.clone(), stamp.to_owned());
     let resumed = blocking(move || {
         let open = || -> std::io::Result<_> {
+            let disk = &opening.disk;
             let saved = usize::try_from(done / GROUP).unwrap_or(usize::MAX);
             // The last group is never closed before the end is seen.
             if saved == 0 || done >= size || disk.partial_len(&opened)?.is_none_or(|len| len < done) {
                 return Ok(None);
             }
-            let values = disk.partial_values(&opened, saved)?;
+            let values = match disk.partial_values(&opened, saved) {
+                Ok(values) => values,
+                // Those that cannot be read are as good as none.
+                Err(error) => {
+                    let what = format!("cannot read what an import had hashed: {error}");
+                    opening.faults.add(None, what);
+                    None
+                }
+            };
             let (file, layer) = (
                 disk.open_partial(&opened)?,
                 disk.open_partial(&layer_name(&opened))?,

@@ -12,7 +12,7 @@ use p2p_proto::{ContentHash, index::HoldState, rest::publications::Publication};
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{
-    Inner, Store, blocking,
+    DATABASE_PAGE, Inner, Store, blocking,
     disk::Disk,
     error::StoreError,
     groups::Groups,
@@ -146,10 +146,14 @@ pub(super) async fn quarantine(
         .filter(|_| guard.is_some() && found.groups.bytes() > 0);
     if guard.is_some() {
         let (disk, layer) = (inner.disk.clone(), kept.clone().filter(|_| !found.layer_stored));
-        blocking(move || {
-            make_place(&disk, hash, layer.as_ref()).map_err(StoreError::io("put a damaged content aside"))
-        })
-        .await?;
+        blocking(move || Ok(make_place(&disk, hash, layer.as_ref())))
+            .await?
+            .map_err(|source| {
+                let doing = "put a damaged content aside";
+                let error = StoreError::Io { doing, source };
+                inner.faults.note(Some(hash), &error);
+                inner.space.named(error, DATABASE_PAGE)
+            })?;
     }
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let idle = match &guard {
@@ -181,6 +185,9 @@ pub(super) async fn quarantine(
         Ok(moved.and_then(|()| disk.remove_content(hash)))
     });
     if let Err(error) = moved.await? {
+        inner
+            .faults
+            .add(Some(hash), format!("cannot put a damaged content aside: {error}"));
         tracing::warn!(%error, CONTENT_HASH = %hash, "a damaged content's files stay until the next start");
     }
     drop((writer, guard));

@@ -66,8 +66,12 @@ impl Disk {
     /// Makes the folder where it is missing, locks it, makes the folders inside. They are all made now and fsynced, so
     /// that a commit never has to wonder whether the folder that it renames into is itself durable.
     pub(super) fn open(root: &Path, sys: Sys) -> Result<Self, Refused> {
-        let new = !root.try_exists()?;
-        DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+        // Only when the database is there did an earlier start come past the fsyncs below.
+        let new = !root.join("metadata.db").try_exists()?;
+        if let Some(parent) = root.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(parent)?;
+        }
+        sys.make_folder(root)?;
         // A file of its own: not every file system locks folders.
         let lock = OpenOptions::new()
             .write(true)
@@ -237,6 +241,10 @@ impl TempFile {
     /// Whether it stays when this is dropped: a row in the database knows it.
     pub(super) const fn keep(&mut self, kept: bool) {
         self.kept = kept;
+    }
+
+    pub(super) const fn is_kept(&self) -> bool {
+        self.kept
     }
 
     /// Writes all bytes at `offset`.

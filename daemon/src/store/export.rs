@@ -46,7 +46,8 @@ impl Store {
             written
         })
         .await;
-        if let Err(StoreError::Damaged { .. } | StoreError::Io { doing: READ, .. }) = written {
+        if let Err(error @ (StoreError::Damaged { .. } | StoreError::Io { doing: READ, .. })) = &written {
+            self.inner.faults.note(Some(hash), error);
             self.doubt(hash);
         }
         written
@@ -88,7 +89,7 @@ fn write(
     let shared = size > 0
         && sys
             .reflink(target, content.file())
-            .map_err(StoreError::io("reflink the output"))?;
+            .map_err(refused(target, size, "reflink the output"))?;
     let mut buffer = Buffer::new();
     let mut done = 0;
     while done < size {
@@ -103,16 +104,7 @@ fn write(
         }
         if !shared {
             sys.write_at(target, done, bytes)
-                .map_err(|error| match is_full(&error) {
-                    true => StoreError::OutputFull {
-                        needed: size,
-                        usable: free_bytes(target).unwrap_or(0),
-                    },
-                    false => StoreError::Io {
-                        doing: "write the output",
-                        source: error,
-                    },
-                })?;
+                .map_err(refused(target, size, "write the output"))?;
         }
         done += want as u64;
         progress(done);
@@ -121,4 +113,15 @@ fn write(
         }
     }
     Ok(size)
+}
+
+/// For `map_err`: names what was tried, or the user's full disk.
+fn refused(target: &File, needed: u64, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
+    move |source| match is_full(&source) {
+        true => StoreError::OutputFull {
+            needed,
+            usable: free_bytes(target).unwrap_or(0),
+        },
+        false => StoreError::Io { doing, source },
+    }
 }

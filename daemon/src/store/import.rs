@@ -4,6 +4,7 @@
 
 use std::{
     fs::File,
+    io,
     os::fd::OwnedFd,
     sync::{
         Arc,
@@ -23,7 +24,7 @@ use super::{
     commit::{Imported, Origin, Whole, commit},
     cut_imports::{self, Cut, Resumed, Saved},
     disk::TempFile,
-    error::{StoreError, is_full},
+    error::StoreError,
     layer::{GROUP, LayerBuilder},
     space::Reservation,
     stamp::Stamp,
@@ -139,7 +140,7 @@ impl Checkpoints {
                 self.inner.faults.note(None, &error);
                 if lost {
                     pass.lost = true;
-                    return Err(error);
+                    return Err(pass.reservation.named(error));
                 }
                 tracing::warn!(%error, "no checkpoint of an import");
                 Ok(())
@@ -199,12 +200,12 @@ impl Pass {
                 reservation.promise(size)?;
                 let name = Uuid::new_v4().to_string();
                 let file = disk.create_partial(&name);
-                let file = file.map_err(StoreError::io("make a file for an import"))?;
+                let file = file.map_err(reservation.io("make a file for an import"))?;
                 let shared = size > 0
                     && disk
                         .sys()
                         .reflink(file.file(), &source)
-                        .map_err(StoreError::io("reflink the file"))?;
+                        .map_err(reservation.io("reflink the file"))?;
                 let cut = (!shared).then(|| Cut::new(name, stamp.key()));
                 (file, shared, reservation, LayerBuilder::new(), cut)
             }
@@ -251,7 +252,7 @@ impl Pass {
             };
             let read = sys
                 .read_full(from, offset, self.buffer.bytes_mut())
-                .map_err(StoreError::io("read the file"))?;
+                .map_err(|error| self.unreadable(error))?;
             // More than was promised is never written.
             if offset + read as u64 > size || (self.shared && read == 0) {
                 return Err(StoreError::SourceChanged);
@@ -275,15 +276,21 @@ impl Pass {
         }
     }
 
+    /// A file of the user's is his to mend, a clone of it is ours.
+    fn unreadable(&self, error: io::Error) -> StoreError {
+        let error = StoreError::io("read the file")(error);
+        if self.shared {
+            self.inner.faults.note(None, &error);
+        }
+        error
+    }
+
     fn write(&mut self, offset: u64, len: usize) -> Result<(), StoreError> {
         let written = self.file.write_at(offset, &self.buffer.bytes()[..len]);
-        written.map_err(|error| match is_full(&error) {
-            true => self.reservation.full(),
-            false => {
-                let error = StoreError::io("write the copy")(error);
-                self.inner.faults.note(None, &error);
-                error
-            }
+        written.map_err(|error| {
+            let error = self.reservation.io("write the copy")(error);
+            self.inner.faults.note(None, &error);
+            error
         })?;
         self.reservation.wrote(len as u64);
         Ok(())

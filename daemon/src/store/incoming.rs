@@ -242,20 +242,20 @@ impl Incoming {
 
     /// This fetch is over; its last checkpoint is not touched by what was not written.
     fn write_failed(&self, error: io::Error) -> StoreError {
-        let (full, needed) = (is_full(&error), self.shared.size);
-        let store_full = self.shared.store.inner.space.full(needed);
+        let (inner, needed) = (&self.shared.store.inner, self.shared.size);
         let stored = {
             let mut state = self.state();
             state.stage = Stage::Poisoned;
             state.stored.is_some()
         };
-        let failure = match stored {
-            true if full => store_full,
-            false if full => StoreError::OutputFull { needed, usable: 0 },
-            _ => StoreError::io("write a piece")(error),
-        };
-        let faults = &self.shared.store.inner.faults;
-        faults.note(Some(self.shared.hash), &failure);
+        if !stored {
+            return match is_full(&error) {
+                true => StoreError::OutputFull { needed, usable: 0 },
+                false => StoreError::io("write a piece")(error),
+            };
+        }
+        let failure = inner.space.io(needed, "write a piece")(error);
+        inner.faults.note(Some(self.shared.hash), &failure);
         failure
     }
 

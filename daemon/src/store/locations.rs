@@ -77,6 +77,7 @@ impl Store {
         self.finish(async move {
             let mut writer = store.inner.metadata.writer().await?;
             let which = publication.map(|id| id.as_bytes().to_vec());
+            store.inner.before_commit()?;
             sqlx::query("DELETE FROM locations WHERE ?1 IS NULL OR publication = ?1")
                 .bind(which)
                 .execute(&mut *writer)

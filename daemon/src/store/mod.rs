@@ -119,6 +119,9 @@ use self::{
     sys::Sys,
 };
 
+/// The least that SQLite asks of the disk.
+const DATABASE_PAGE: u64 = 4096;
+
 /// Told how many bytes are done, after each buffer; called on a blocking thread.
 pub type ProgressSink = Arc<dyn Fn(u64) + Send + Sync>;
 
@@ -215,6 +218,7 @@ impl Store {
             }),
         })
         .await?;
+        commits_next(disk.sys())?;
         let metadata = Metadata::open(disk.root()).await?;
         let Recovered { stored, partial } = recover(&disk, &metadata).await?;
         let space = Arc::new(Space::new(disk.clone(), max_size, reserve_free, stored, partial));
@@ -294,8 +298,14 @@ impl Inner {
     /// A transaction commits next.
     fn before_commit(&self) -> Result<(), StoreError> {
         let announced = self.disk.sys().before_commit();
-        announced.map_err(StoreError::io("write the store's metadata"))
+        announced.map_err(self.space.io(DATABASE_PAGE, "write the store's metadata"))
     }
+}
+
+/// The same before there is an [`Inner`].
+fn commits_next(sys: &Sys) -> Result<(), StoreError> {
+    sys.before_commit()
+        .map_err(StoreError::io("write the store's metadata"))
 }
 
 /// File work, on a thread that may block.

@@ -106,25 +106,42 @@ impl Disk {
     /// `partial/`: a commit that did not come to its row, or damage that was recorded and not yet put aside. The
     /// database must not know the content as a good one, and nobody else may give or take names meanwhile.
     pub(super) fn bring_back(&self, hash: ContentHash, size: u64) -> io::Result<()> {
+        let mut moved = Vec::new();
+        let result = self.move_back(hash, size, &mut moved);
+        if result.is_err() {
+            // As it was, so that the next one does it anew: what a failed fsync left out no later one writes.
+            for (from, to) in moved.iter().rev() {
+                if let Err(error) = self.sys().rename(to, from) {
+                    tracing::warn!(%error, CONTENT_HASH = %hash, "a file on its way back to partial/ stays there");
+                }
+            }
+        }
+        result
+    }
+
+    fn move_back(&self, hash: ContentHash, size: u64, moved: &mut Vec<(PathBuf, PathBuf)>) -> io::Result<()> {
         let name = hash.to_string();
-        let mut moved = false;
         for (kind, name) in [(Kind::Content, name.clone()), (Kind::Layer, layer_name(&name))] {
             if kind == Kind::Layer && layer_len(size) == 0 || self.partial_len(&name)?.is_some() {
                 continue;
             }
-            let from = self.named(kind, hash);
+            let (from, to) = (self.named(kind, hash), self.partials().join(name));
             if kind == Kind::Content && fs::metadata(&from).is_ok_and(|meta| meta.len() != size) {
                 let file = OpenOptions::new().write(true).open(&from)?;
                 self.sys().set_len(&file, size)?;
-                self.sys().sync_file(&file)?;
+                if let Err(error) = self.sys().sync_file(&file) {
+                    // Of its length nothing is known any more.
+                    self.sys().remove(&from)?;
+                    return Err(error);
+                }
             }
-            match self.sys().rename(&from, &self.partials().join(name)) {
-                Ok(()) => moved = true,
+            match self.sys().rename(&from, &to) {
+                Ok(()) => moved.push((from, to)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
         }
-        if moved {
+        if !moved.is_empty() {
             self.sync_partials()?;
             for kind in Kind::ALL {
                 self.sys().sync_folder(&self.shard(kind, hash))?;
@@ -135,18 +152,21 @@ impl Disk {
 
     /// The same for the copy of an import, when a content of this hash is not known as a good one.
     pub(super) fn bring_back_import(&self, name: &str, hash: ContentHash) -> io::Result<()> {
-        let place = self.partials().join(name);
         if self.partial_len(name)?.is_some() {
             return Ok(());
         }
-        match self.sys().rename(&self.named(Kind::Content, hash), &place) {
-            Ok(()) => {
-                self.sync_partials()?;
-                self.sys().sync_folder(&self.shard(Kind::Content, hash))
-            }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
+        let (from, to) = (self.named(Kind::Content, hash), self.partials().join(name));
+        match self.sys().rename(&from, &to) {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
         }
+        let synced = self.sync_partials();
+        let synced = synced.and_then(|()| self.sys().sync_folder(&self.shard(Kind::Content, hash)));
+        if synced.is_err() {
+            self.sys().rename(&to, &from)?;
+        }
+        synced
     }
 }
 

@@ -10,7 +10,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{
     Inner, Store, blocking,
-    disk::{Disk, TempFile},
+    disk::TempFile,
     error::StoreError,
     groups::Groups,
     layer::{GROUP, Layer},
@@ -214,11 +214,14 @@ pub(super) async fn open(
         return Err(StoreError::Mismatch { hash });
     }
     let good = metadata::size_of(&mut writer, hash).await?.is_some();
-    let disk = inner.disk.clone();
+    let opening = inner.clone();
     let continued = blocking(move || {
-        partial
-            .load(&disk, size, good)
-            .map_err(StoreError::io("open a partial content"))
+        let refused = opening.space.io(size, "open a partial content");
+        partial.load(&opening, size, good).map_err(|error| {
+            let error = refused(error);
+            opening.faults.note(Some(hash), &error);
+            error
+        })
     })
     .await?;
     drop(writer);
@@ -238,8 +241,8 @@ impl Partial {
     }
 
     /// None when the files are not what the row says.
-    fn load(self, disk: &Disk, size: u64, good: bool) -> std::io::Result<Option<Continued>> {
-        let (hash, name) = (self.hash, self.hash.to_string());
+    fn load(self, inner: &Inner, size: u64, good: bool) -> std::io::Result<Option<Continued>> {
+        let (disk, hash, name) = (&inner.disk, self.hash, self.hash.to_string());
         let Some(groups) = self.groups.filter(|_| self.size == size) else {
             return Ok(None);
         };
@@ -255,7 +258,12 @@ impl Partial {
             // A layer that cannot be read is as good as none.
             match disk.partial_values(&name, count) {
                 Ok(Some(read)) => values = read,
-                Ok(None) | Err(_) => return Ok(None),
+                Ok(None) => return Ok(None),
+                Err(error) => {
+                    let what = format!("cannot read the layer of a partial: {error}");
+                    inner.faults.add(Some(hash), what);
+                    return Ok(None);
+                }
             }
             layer_file = disk.open_partial(&layer_name(&name))?;
         }

@@ -55,6 +55,7 @@ impl Store {
         let store = self.clone();
         self.finish(async move {
             let mut writer = store.inner.metadata.writer().await?;
+            store.inner.before_commit()?;
             sqlx::query("DELETE FROM publishing WHERE publication = ?")
                 .bind(&publication.as_bytes()[..])
                 .execute(&mut *writer)

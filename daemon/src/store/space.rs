@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use super::{disk::Disk, error::StoreError};
+use super::{
+    disk::Disk,
+    error::{StoreError, is_full},
+};
 
 /// The books. `usable` = the lesser of (free on the file system − kept free − promised but not yet written) and
 /// (quota − stored − partial − promised).
@@ -79,12 +82,25 @@ impl Space {
     }
 
     /// The error of a write that found the disk full after all.
-    pub(super) fn full(&self, needed: u64) -> StoreError {
+    fn full(&self, needed: u64) -> StoreError {
         let usable = self.usable().unwrap_or(0);
         StoreError::NoSpace {
             needed,
             usable,
             path: self.disk.root().to_owned(),
+        }
+    }
+
+    /// For `map_err`: names what was tried, or the full disk.
+    pub(super) fn io(&self, needed: u64, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
+        move |source| self.named(StoreError::Io { doing, source }, needed)
+    }
+
+    /// The error, or the full disk if that is what it tells of.
+    pub(super) fn named(&self, error: StoreError, needed: u64) -> StoreError {
+        match error {
+            StoreError::Io { source, .. } if is_full(&source) => self.full(needed),
+            other => other,
         }
     }
 
@@ -201,8 +217,14 @@ impl Reservation {
         self.space.books().stored += size;
     }
 
-    pub(super) fn full(&self) -> StoreError {
-        self.space.full(self.promised)
+    /// For `map_err`: names what was tried, or the full disk.
+    pub(super) fn io(&self, doing: &'static str) -> impl Fn(io::Error) -> StoreError {
+        self.space.io(self.promised, doing)
+    }
+
+    /// The error, or the full disk if that is what it tells of.
+    pub(super) fn named(&self, error: StoreError) -> StoreError {
+        self.space.named(error, self.promised)
     }
 }
 

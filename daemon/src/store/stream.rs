@@ -1,14 +1,16 @@
 //! Import of a stream, of which nobody knows the length: room is asked for as it grows, a buffer at a time. Owns a
 //! temporary file that goes with it unless it is finished; a crash leaves that file in `tmp/`.
 
+use std::sync::Arc;
+
 use tokio_util::bytes::Bytes;
 
 use super::{
-    Store, blocking,
+    Inner, Store, blocking,
     buffer::{BUFFER_LEN, Buffer},
     commit::{Imported, Origin, Whole, commit},
     disk::TempFile,
-    error::{StoreError, is_full},
+    error::StoreError,
     layer::LayerBuilder,
     space::Reservation,
 };
@@ -34,10 +36,10 @@ impl Store {
     /// # Errors
     /// When no temporary file can be made.
     pub async fn import_stream(&self) -> Result<StreamImport, StoreError> {
-        let disk = self.inner.disk.clone();
+        let inner = self.inner.clone();
         let file = blocking(move || {
-            disk.create_temporary()
-                .map_err(StoreError::io("make a temporary file"))
+            let refused = inner.space.io(BUFFER_LEN as u64, "make a temporary file");
+            inner.disk.create_temporary().map_err(refused)
         })
         .await?;
         let reservation = Reservation::new(self.inner.space.clone());
@@ -70,7 +72,7 @@ impl StreamImport {
             state.filled += now.len();
             rest = later;
             if state.filled == BUFFER_LEN {
-                state = flush(state).await?;
+                state = flush(self.store.inner.clone(), state).await?;
             }
         }
         self.state = Some(state);
@@ -96,7 +98,7 @@ impl StreamImport {
             layer,
             reservation,
             ..
-        } = *flush(state).await?;
+        } = *flush(self.store.inner.clone(), state).await?;
         let whole = Whole {
             file,
             layer: layer.finish(),
@@ -109,19 +111,15 @@ impl StreamImport {
 }
 
 /// Writes and hashes what is in the buffer.
-async fn flush(mut state: Box<State>) -> Result<Box<State>, StoreError> {
+async fn flush(inner: Arc<Inner>, mut state: Box<State>) -> Result<Box<State>, StoreError> {
     blocking(move || {
         let bytes = &state.buffer.bytes()[..state.filled];
         state.reservation.promise(bytes.len() as u64)?;
         state.reservation.claim_disk(bytes.len() as u64)?;
         if let Err(error) = state.file.write_at(state.layer.size(), bytes) {
-            return Err(match is_full(&error) {
-                true => state.reservation.full(),
-                false => StoreError::Io {
-                    doing: "write the stream",
-                    source: error,
-                },
-            });
+            let error = state.reservation.io("write the stream")(error);
+            inner.faults.note(None, &error);
+            return Err(error);
         }
         state.reservation.wrote(bytes.len() as u64);
         state.layer.push(bytes);

@@ -1,6 +1,6 @@
 //! The system calls that change files: the seam where faults are put in. All of the store's writes, fsyncs, renames and
 //! removals go through a [`Sys`], each database commit is announced to it, and nothing else in the store changes a file.
-//! In a release build it is nothing but those calls.
+//! In a release build it is nothing but those calls, [`Real`]; what the tests put before them is in `sys/faults.rs`.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
@@ -11,11 +11,23 @@ use std::{
 
 use rustix::{fs::FallocateFlags, io::Errno};
 
+#[cfg(test)]
+pub(super) mod faults;
+#[cfg(test)]
+pub(super) mod power;
+
+#[cfg(test)]
+pub(super) use faults::Sys;
+
+/// What the store calls.
+#[cfg(not(test))]
+pub(super) type Sys = Real;
+
 /// The calls. Cheap to clone; all clones are one.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Sys {}
+pub(super) struct Real {}
 
-impl Sys {
+impl Real {
     /// A new empty file, open to read and write, for this user only.
     pub(super) fn create(&self, path: &Path) -> io::Result<File> {
         OpenOptions::new()

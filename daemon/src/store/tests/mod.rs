@@ -3,10 +3,14 @@
 
 mod crash;
 mod damage;
+mod failing;
 mod fetching;
 mod holding;
 mod importing;
+mod invariants;
+mod power;
 mod resuming;
+mod scenarios;
 
 use std::{
     fs::{self, File},
@@ -119,19 +123,10 @@ impl Home {
 
     /// Files below `folder`, relative to the store.
     pub(super) fn files(&self, folder: &str) -> Vec<PathBuf> {
-        let mut found = Vec::new();
-        let mut folders = vec![self.path().join(folder)];
-        while let Some(folder) = folders.pop() {
-            for entry in fs::read_dir(folder).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() {
-                    folders.push(path);
-                } else {
-                    found.push(path.strip_prefix(self.path()).unwrap().to_owned());
-                }
-            }
-        }
+        let found = files_below(&self.path().join(folder)).into_iter();
         found
+            .map(|path| path.strip_prefix(self.path()).unwrap().to_owned())
+            .collect()
     }
 
     pub(super) fn content_path(&self, hash: ContentHash) -> PathBuf {
@@ -140,6 +135,23 @@ impl Home {
             .join(&hash.to_string()[..2])
             .join(hash.to_string())
     }
+}
+
+/// All files below a folder.
+pub(super) fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path);
+            }
+        }
+    }
+    found
 }
 
 /// Ends a store as a clean stop does.
