@@ -346,6 +346,15 @@ fn says(path: &PathBuf, bytes: &[u8]) -> Vec<u8> {
     until_closed(stream)
 }
 
+/// A connection that the daemon has introduced itself on: it has a place. One that came before the places of those
+/// before it were free again is tried anew.
+fn welcomed(path: &PathBuf) -> UnixStream {
+    wait::until("a place at the socket", wait::SOON, || {
+        let mut stream = unix(path);
+        matches!(stream.read(&mut [0; 1]), Ok(1)).then_some(stream)
+    })
+}
+
 fn until_closed(mut stream: UnixStream) -> Vec<u8> {
     let mut heard = Vec::new();
     if let Err(error) = stream.read_to_end(&mut heard) {
@@ -368,7 +377,7 @@ fn the_control_socket_is_bounded() {
     }
     assert_eq!(process.said("was cut"), 1, "{}", process.log());
     peer.json(&["status"]);
-    let silent: Vec<_> = (0..OF_A_USER).map(|_| unix(&socket)).collect();
+    let silent: Vec<_> = (0..OF_A_USER).map(|_| welcomed(&socket)).collect();
     for _ in 0..20 {
         assert!(says(&socket, b"").is_empty());
     }
@@ -379,7 +388,7 @@ fn the_control_socket_is_bounded() {
         process.log()
     );
     for stream in silent {
-        // The daemon has introduced itself, and waited for the client to do so.
+        // The daemon waited for the client to introduce itself too.
         until_closed(stream);
     }
     peer.json(&["status"]);

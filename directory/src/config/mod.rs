@@ -274,6 +274,23 @@ mod tests {
     }
 
     #[test]
+    fn the_packaged_file_says_the_defaults() {
+        let packaged = include_str!("../../../packaging/p2p-directory.toml");
+        let said = |line: &str| match line.strip_prefix('#') {
+            Some(said) if !said.starts_with(' ') => format!("{said}\n"),
+            _ => format!("{line}\n"),
+        };
+        let spoken: String = packaged.lines().map(said).collect();
+        let defaults = Config {
+            state_dir: "/var/lib/p2p-directory".into(),
+            runtime_dir: "/run/p2p-directory".into(),
+            ..Config::default()
+        };
+        assert_eq!(load(&spoken).unwrap(), defaults);
+        load(packaged).unwrap();
+    }
+
+    #[test]
     fn each_error_names_line_and_reason() {
         for (text, line, word) in [
             ("\n[api]\nport = 1\n", ":3", "port"),
