@@ -24,7 +24,7 @@ use crate::{
     problem::ApiError,
     resolve::not_found,
     state,
-    storage::{Place, Session},
+    storage::{KnownHolder, Place, Places, Session},
 };
 
 /// The most peers that are excluded.
@@ -41,7 +41,8 @@ pub(super) async fn post(
         .publication(session.user, request.publication)
         .await?;
     let publication = found.ok_or_else(|| not_found(&session, &format!("id:{}", request.publication)))?;
-    let holders = online_holders(&state, &session, &publication).await?;
+    let Places { holders, peers } = state.storage.places(&session, publication.id).await?;
+    let holders = online(holders);
     let to: Vec<Pattern> = request.to.iter().map(|text| Pattern::read(text)).collect();
     let question = Question {
         of: &publication,
@@ -53,8 +54,7 @@ pub(super) async fn post(
         online_copies: holders.len(),
         now: state.clock.now(),
     };
-    let places = state.storage.places(publication.id).await?;
-    let plan = decide(&question, places).map_err(|unfit| told(&session, &unfit))?;
+    let plan = decide(&question, peers).map_err(|unfit| told(&session, &unfit))?;
     let targets = plan.targets.into_iter();
     let targets = targets
         .filter_map(|place| target(&state, &publication, place))
@@ -89,16 +89,11 @@ fn check(request: &PlaceRequest) -> Result<(), ApiError> {
     Ok(())
 }
 
-async fn online_holders(
-    state: &state::State,
-    session: &Session,
-    publication: &Publication,
-) -> Result<Vec<Holder>, ApiError> {
-    let known = state.storage.holders(session, publication.id).await?;
+fn online(known: Vec<KnownHolder>) -> Vec<Holder> {
     let holders = known.into_iter().map(|known| known.holder);
-    Ok(holders
+    holders
         .filter(|holder| holder.online && holder.state == HoldState::Complete)
-        .collect())
+        .collect()
 }
 
 fn target(state: &state::State, of: &Publication, place: Place) -> Option<Target> {

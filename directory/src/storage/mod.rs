@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 pub use holds::{HoldStore, IndexOutcome, KnownHolder};
 pub use peers::{EndedLease, PeerStore, Pong};
-pub use placement::{Place, PlacementStore};
+pub use placement::{Place, PlacementStore, Places};
 pub use publications::{Named, PublicationStore, Published, SearchFilter, SearchPage};
 pub use reports::{ReportStore, Reported};
 pub use sessions::{LoggedIn, NewSession, Session, SessionStore};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use p2p_proto::{PeerId, PeerName, UserName, rest::session::AcceptCopies};
 use uuid::Uuid;
 
-use super::Reply;
+use super::{KnownHolder, Reply, Session};
 
 /// A peer on which a copy might be placed.
 #[derive(Clone, Debug)]
@@ -37,8 +37,16 @@ pub struct Place {
     pub reports: u32,
 }
 
+/// Where copies might go and where they are, at one moment: who finishes a copy meanwhile is in one of the two.
+pub struct Places {
+    /// Who holds the publication, as [`HoldStore::holders`](super::HoldStore::holders) says it.
+    pub holders: Vec<KnownHolder>,
+    /// Every peer, in random order; ten thousand at most, online ones first.
+    pub peers: Vec<Place>,
+}
+
 /// Knows where copies might go.
 pub trait PlacementStore: Send + Sync {
-    /// Every peer, for a copy of this publication, in random order; ten thousand at most, online ones first.
-    fn places(&self, publication: Uuid) -> Reply<'_, Vec<Place>>;
+    /// For a copy of this publication.
+    fn places<'a>(&'a self, session: &'a Session, publication: Uuid) -> Reply<'a, Places>;
 }

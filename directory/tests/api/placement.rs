@@ -150,6 +150,20 @@ async fn copies_that_are_online_count_and_others_do_not() {
 }
 
 #[tokio::test]
+async fn who_finishes_a_copy_meanwhile_is_a_target_or_a_holder() {
+    let directory = Directory::with_users(&["ana"]).await;
+    let ana = directory.peer("ana", "ws1").await;
+    let mut second = pinged(&directory, "ana", "second", 0, 1 << 30).await;
+    for round in 0..200 {
+        let file = ana.put("scan.tar", &format!("{round}")).await;
+        let (held, asked) = ([file.id], copies(file.id, 2));
+        let (_, placed) = tokio::join!(second.hold(&held, HoldState::Complete), place(&ana, &asked));
+        let (there, to_come) = (placed.holders.len(), targets(&placed));
+        assert!(there == 1 || to_come == ["second"], "{round}: {placed:?}");
+    }
+}
+
+#[tokio::test]
 async fn some_targets_are_spare_and_who_failed_is_left_out() {
     let directory = Directory::with_users(&["ana"]).await;
     let ana = directory.peer("ana", "ws1").await;

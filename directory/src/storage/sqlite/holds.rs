@@ -10,7 +10,7 @@ use p2p_proto::{
         session::IndexState,
     },
 };
-use sqlx::{Row, sqlite::SqliteRow};
+use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{
@@ -251,7 +251,21 @@ impl HoldStore for Sqlite {
 
     fn holders<'a>(&'a self, session: &'a Session, publication: Uuid) -> Reply<'a, Vec<KnownHolder>> {
         Box::pin(async move {
-            let rows = sqlx::query(concat!(
+            let mut reader = self.readers.acquire().await?;
+            self.holders_now(&mut reader, session, publication).await
+        })
+    }
+}
+
+impl Sqlite {
+    /// Who holds the publication, as this connection sees it.
+    pub(super) async fn holders_now(
+        &self,
+        reader: &mut SqliteConnection,
+        session: &Session,
+        publication: Uuid,
+    ) -> Result<Vec<KnownHolder>, StorageError> {
+        let rows = sqlx::query(concat!(
                 "SELECT p.id, p.name, p.addresses, h.state, l.last_seen, coalesce(l.expires_at, 0) > ?2 AS online, ",
                 report_count!("h.peer", "h.publication", "?3"),
                 " AS reports \
@@ -263,9 +277,8 @@ impl HoldStore for Sqlite {
             .bind(self.now())
             .bind(self.reports_since())
             .bind(ENOUGH)
-            .fetch_all(&self.readers)
+            .fetch_all(reader)
             .await?;
-            rows.iter().map(|row| known_holder(row, &session.peer)).collect()
-        })
+        rows.iter().map(|row| known_holder(row, &session.peer)).collect()
     }
 }

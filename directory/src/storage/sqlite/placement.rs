@@ -5,7 +5,7 @@ use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
 use super::{Sqlite, peers, reports::report_count, rows};
-use crate::storage::{Place, PlacementStore, Reply, StorageError};
+use crate::storage::{Place, PlacementStore, Places, Reply, Session, StorageError};
 
 /// Whose copies a peer takes, as it is stored.
 pub(super) fn stored_accepts(accepts: AcceptCopies) -> &'static str {
@@ -42,8 +42,10 @@ fn place(row: &SqliteRow) -> Result<Place, StorageError> {
 }
 
 impl PlacementStore for Sqlite {
-    fn places(&self, publication: Uuid) -> Reply<'_, Vec<Place>> {
+    fn places<'a>(&'a self, session: &'a Session, publication: Uuid) -> Reply<'a, Places> {
         Box::pin(async move {
+            let mut moment = self.readers.begin().await?;
+            let holders = self.holders_now(&mut moment, session, publication).await?;
             let rows = sqlx::query(concat!(
                 "SELECT p.id, p.name, p.addresses, u.name AS user_name, p.accept_copies, p.free_bytes, \
                  p.active_transfers, coalesce(l.expires_at, 0) > ?2 AS online, d.peer IS NOT NULL AS denied, \
@@ -59,9 +61,10 @@ impl PlacementStore for Sqlite {
             .bind(rows::blob(&publication))
             .bind(self.now())
             .bind(self.reports_since())
-            .fetch_all(&self.readers)
+            .fetch_all(&mut *moment)
             .await?;
-            rows.iter().map(place).collect()
+            let peers = rows.iter().map(place).collect::<Result<_, _>>()?;
+            Ok(Places { holders, peers })
         })
     }
 }
