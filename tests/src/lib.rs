@@ -5,6 +5,7 @@ pub mod check;
 pub mod data;
 pub mod directory;
 pub mod forge;
+pub mod fuzz;
 pub mod liar;
 pub mod line;
 pub mod listener;
