@@ -36,7 +36,7 @@ pub fn target(name: &str) -> Target {
         "grants" => Box::new(grants::run),
         "names" => Box::new(names::run),
         "rest" => {
-            let rest = rest::Rest::new();
+            let rest = rest::Rest::new(rest::Hashing::Always);
             Box::new(move |data| rest.run(data))
         }
         _ => panic!("no target {name}"),

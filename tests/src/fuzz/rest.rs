@@ -59,9 +59,20 @@ const MAX_REQUESTS: usize = 8;
 /// After so many inputs there is a new directory.
 const INPUTS: u32 = 512;
 
+/// When passwords are hashed, which is slow on purpose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hashing {
+    /// Once in every input that asks for it.
+    Always,
+    /// In one of so many inputs, as the input's own hash says; in the others a login has an empty password, and accounts
+    /// are left alone.
+    OneIn(u8),
+}
+
 /// A directory that is asked.
 pub struct Rest {
     runtime: Runtime,
+    hashing: Hashing,
     alive: Mutex<Option<Alive>>,
 }
 
@@ -77,22 +88,17 @@ struct Asked<'a> {
     line: &'a str,
 }
 
-impl Default for Rest {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Rest {
     /// Without a directory: the first input makes it.
     ///
     /// # Panics
     /// When there is no runtime.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(hashing: Hashing) -> Self {
         let runtime = Builder::new_current_thread().enable_all().build();
         Self {
             runtime: runtime.expect("a runtime"),
+            hashing,
             alive: Mutex::default(),
         }
     }
@@ -108,7 +114,11 @@ impl Rest {
                 Some(alive) => alive,
                 None => Alive::new().await,
             };
-            alive.ask(data).await;
+            let may_hash = match self.hashing {
+                Hashing::Always => true,
+                Hashing::OneIn(inputs) => blake3::hash(data).as_bytes()[0].is_multiple_of(inputs),
+            };
+            alive.ask(data, may_hash).await;
             if alive.inputs < INPUTS {
                 *self.alive() = Some(alive);
             } else {
@@ -141,11 +151,10 @@ impl Alive {
         }
     }
 
-    async fn ask(&mut self, data: &[u8]) {
+    async fn ask(&mut self, data: &[u8], mut may_hash: bool) {
         self.inputs += 1;
         let text = String::from_utf8_lossy(data);
-        // Hashing a password is slow on purpose: one in an input is enough.
-        let mut hashed = false;
+        let mut sessions_changed = false;
         for line in text.lines().take(MAX_REQUESTS) {
             let Some((letter, method, path)) = line
                 .bytes()
@@ -155,21 +164,27 @@ impl Alive {
                 continue;
             };
             let hashes = matches!(letter, b'L' | b'A' | b'W');
-            if hashes && std::mem::replace(&mut hashed, true) {
+            let may_hash = hashes && std::mem::take(&mut may_hash);
+            if hashes && !may_hash && letter != b'L' {
                 continue;
             }
-            let rest = line.get(2..).unwrap_or_default();
+            let rest = self.filled_in(line.get(2..).unwrap_or_default());
+            let rest = match letter {
+                b'L' => login(rest, may_hash),
+                _ => rest,
+            };
             let who = match line.as_bytes().get(1) {
                 Some(b'0') => Some(0),
                 Some(b'1') => Some(1),
                 _ => None,
             };
-            let request = self.request(method, path, who, &self.filled_in(rest), letter == b'L');
+            let request = self.request(method, path, who, &rest);
             let response = self.world.answer(request, OWN[1]).await;
             check(&Asked { letter, who, line }, &response);
+            sessions_changed |= response.status().is_success() && matches!(letter, b'L' | b'O');
         }
         for who in 0..USERS_HERE.len() {
-            if !self.world.is_logged_in(who).await {
+            if sessions_changed && !self.world.is_logged_in(who).await {
                 self.world.log_in(who).await;
             }
         }
@@ -187,14 +202,7 @@ impl Alive {
             .replace("$CSR", &csr)
     }
 
-    fn request(
-        &self,
-        method: &str,
-        path: &str,
-        who: Option<usize>,
-        rest: &str,
-        is_login: bool,
-    ) -> Request<Body> {
+    fn request(&self, method: &str, path: &str, who: Option<usize>, rest: &str) -> Request<Body> {
         let base = path.strip_prefix("admin").map(|path| format!("{USERS}{path}"));
         let base = base.unwrap_or_else(|| format!("{PREFIX}{path}"));
         // The password of one account is set, which nobody logs in to.
@@ -202,9 +210,7 @@ impl Alive {
         let (uri, body) = if in_path {
             (base.replace("{}", &in_uri(rest)), Vec::new())
         } else {
-            let body = rest.as_bytes().to_vec();
-            let body = if is_login { without_dials(body) } else { body };
-            (base.replace("{}", "carl/passwd"), body)
+            (base.replace("{}", "carl/passwd"), rest.as_bytes().to_vec())
         };
         let mut request = Request::builder()
             .method(Method::from_bytes(method.as_bytes()).expect("a method"))
@@ -227,15 +233,18 @@ fn in_uri(text: &str) -> String {
         .collect()
 }
 
-/// A login dials the peer's addresses back. Port 0 is never dialled.
-fn without_dials(body: Vec<u8>) -> Vec<u8> {
-    let Ok(mut login) = serde_json::from_slice::<LoginRequest>(&body) else {
+/// A login dials the peer's addresses back: port 0 is never dialled. An empty password is not hashed.
+fn login(body: String, may_hash: bool) -> String {
+    let Ok(mut login) = serde_json::from_str::<LoginRequest>(&body) else {
         return body;
     };
     for address in &mut login.addresses {
         address.set_port(0);
     }
-    serde_json::to_vec(&login).expect("JSON")
+    if !may_hash {
+        login.password.clear();
+    }
+    serde_json::to_string(&login).expect("JSON")
 }
 
 fn check(asked: &Asked<'_>, response: &Response<Bytes>) {

@@ -8,23 +8,23 @@ use axum::{
     body::{Body, Bytes},
     http::{Method, Request, Response},
 };
+use data_encoding::BASE64URL_NOPAD;
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use p2p_directory::{
     admin::{self, types::USERS},
     app::open_state,
-    clock::ManualClock,
+    clock::{ManualClock, after},
     config::{Config, Limits, Liveness},
     routes,
     state::{ClientAddress, State},
+    storage::NewSession,
 };
-use p2p_proto::{
-    ContentHash, PeerId,
-    rest::{PREFIX, session::LoginResponse},
-};
+use p2p_proto::{ContentHash, PeerId, peer_id::sha256, rest::PREFIX};
 use rcgen::{CertificateParams, KeyPair};
 use serde_json::json;
 use tower::ServiceExt;
+use uuid::Uuid;
 
 /// The accounts, and what their peers are called.
 pub const USERS_HERE: [&str; 2] = ["ana", "bob"];
@@ -105,17 +105,30 @@ impl World {
             .await;
     }
 
-    /// Logs the peer in.
+    /// Gives the peer a new session, as a login with the password does that costs much less.
     pub async fn log_in(&mut self, who: usize) {
-        let request = json!({
-            "user": USERS_HERE[who], "password": PASSWORD, "peer_name": format!("{}-ws", USERS_HERE[who]),
-            "csr": self.csr(who), "addresses": [], "api_level": 1,
-        });
-        let answer = self
-            .good(Method::POST, &format!("{PREFIX}/login"), None, &request)
-            .await;
-        let login: LoginResponse = serde_json::from_slice(&answer).expect("a login");
-        self.tokens[who] = login.session_token;
+        let name = USERS_HERE[who].parse().expect("a name");
+        let user = self
+            .state
+            .storage
+            .user(&name)
+            .await
+            .expect("an answer")
+            .expect("an account");
+        let token = sha256(Uuid::new_v4().as_bytes());
+        let later = after(self.state.lease_until(), Duration::from_secs(30 * 24 * 3600));
+        let session = NewSession {
+            token_hash: sha256(&token),
+            user: user.id,
+            peer: self.peer(who),
+            peer_name: format!("{}-ws", user.name).parse().expect("a name"),
+            addresses: Vec::new(),
+            expires_at: later,
+            certificate_expires_at: later,
+            lease_until: self.state.lease_until(),
+        };
+        self.state.storage.log_in(session).await.expect("a session");
+        self.tokens[who] = BASE64URL_NOPAD.encode(&token);
     }
 
     /// A signing request for the peer's key.
