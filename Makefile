@@ -2,7 +2,8 @@
 # test   everything that must hold: format, lints, licences, documents, unit and whole-system tests
 # build  the three programs
 # torture  kills daemons while work is in flight: SEED= COUNT= (240); POINT= runs one point alone, KEEP=1 leaves what was wrong
-.PHONY: build demo test lint torture
+# fuzz   each fuzz target for TIME= seconds (60): needs nightly, cargo-fuzz and g++; TARGETS="names rest" runs those alone
+.PHONY: build demo test lint torture fuzz
 
 export CARGO_TERM_COLOR ?= never
 
@@ -15,6 +16,7 @@ demo: build
 lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	rustfmt --check tests/fuzz/fuzz_targets/*.rs
 	cargo deny check bans licenses sources
 	tests/documents.sh
 
@@ -23,3 +25,6 @@ test: lint build
 
 torture: build
 	SEED=$(SEED) COUNT=$(COUNT) POINT=$(POINT) cargo run --quiet --package p2p-tests --bin torture
+
+fuzz:
+	TIME=$(TIME) TARGETS="$(TARGETS)" tests/fuzz/run.sh

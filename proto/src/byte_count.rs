@@ -13,11 +13,16 @@ pub struct ByteCount(pub u64);
 #[error("\"{0}\" is no size; write for example 4096, 500MB, 20MiB or 1.5GiB")]
 pub struct BadByteCount(String);
 
-const UNITS: [(&str, u64); 9] = [
+/// Every unit that is written, and those that disks are sold by.
+const UNITS: [(&str, u64); 13] = [
+    ("EiB", 1 << 60),
+    ("PiB", 1 << 50),
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),
+    ("EB", 1_000_000_000_000_000_000),
+    ("PB", 1_000_000_000_000_000),
     ("TB", 1_000_000_000_000),
     ("GB", 1_000_000_000),
     ("MB", 1_000_000),
@@ -42,7 +47,8 @@ impl FromStr for ByteCount {
             return whole.checked_mul(scale).map(Self).ok_or_else(bad);
         }
         let value = number.parse::<f64>().map_err(|_| bad())? * scale as f64;
-        if scale == 1 || !value.is_finite() || value >= u64::MAX as f64 {
+        // The most there is is written as 16.0 EiB, which is one byte more.
+        if scale == 1 || !value.is_finite() || value > u64::MAX as f64 {
             return Err(bad());
         }
         Ok(Self(value as u64))
@@ -57,7 +63,8 @@ impl fmt::Display for ByteCount {
                 let mut value = bytes as f64;
                 let mut unit = "B";
                 for next in ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"] {
-                    if value < 1023.95 {
+                    // From here on it would be written as 1024.
+                    if value < 1023.5 {
                         break;
                     }
                     value /= 1024.0;
@@ -109,6 +116,9 @@ mod tests {
             ("1.5GiB", 3 << 29),
             ("500MB", 500_000_000),
             ("7B", 7),
+            ("1.5 PiB", 3 << 49),
+            ("2EiB", 1 << 61),
+            ("16.0 EiB", u64::MAX),
         ] {
             assert_eq!(text.parse(), Ok(ByteCount(bytes)), "{text}");
         }
@@ -120,10 +130,22 @@ mod tests {
             "1.5",
             "1.5.5GiB",
             "99999999999TiB",
+            "16EiB",
+            "16.1EiB",
             "inf",
             "nan",
         ] {
             assert!(bad.parse::<ByteCount>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn reads_what_it_writes() {
+        for shift in 0..64 {
+            for bytes in [1_u64 << shift, u64::MAX >> shift] {
+                let text = ByteCount(bytes).to_string();
+                assert_eq!(text.parse::<ByteCount>().unwrap().to_string(), text);
+            }
         }
     }
 
@@ -136,6 +158,8 @@ mod tests {
             (4_402_341_478, "4.1 GiB"),
             (256 << 20, "256 MiB"),
             ((1 << 20) - 1, "1.0 MiB"),
+            ((1 << 20) - 512, "1.0 MiB"),
+            ((1 << 20) - 513, "1023 KiB"),
             (u64::MAX, "16.0 EiB"),
         ] {
             assert_eq!(ByteCount(bytes).to_string(), text);

@@ -73,7 +73,11 @@ fn read(explicit: Option<&Path>, default: &Path) -> Result<(PathBuf, String), Co
     }
 }
 
-fn layered<T: DeserializeOwned>(
+/// The configuration in the text of `file`, with these variables over it.
+///
+/// # Errors
+/// What cannot be understood, with file, line and key, or with the variable's name.
+pub fn layered<T: DeserializeOwned>(
     file: &Path,
     text: &str,
     prefix: &str,

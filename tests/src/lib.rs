@@ -6,6 +6,7 @@ pub mod data;
 pub mod directory;
 pub mod forge;
 pub mod http2;
+pub mod fuzz;
 pub mod liar;
 pub mod line;
 pub mod listener;

@@ -24,6 +24,10 @@ impl DirectoryUrl {
             None => text,
         };
         let rest = rest.strip_suffix('/').unwrap_or(rest);
+        // A URL may have these; who writes them, a password perhaps, must hear that nothing is done with them.
+        if rest.contains(|c: char| c.is_control() || "@?#\\".contains(c)) {
+            return Err(bad());
+        }
         // A bare IPv6 address has several colons and no brackets.
         let bare_v6 = rest.parse::<std::net::Ipv6Addr>().is_ok();
         let rest = if bare_v6 {
@@ -33,17 +37,16 @@ impl DirectoryUrl {
         };
         let has_port = rest
             .rsplit_once(':')
-            .is_some_and(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()));
+            .is_some_and(|(_, port)| !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()));
         let text = if has_port {
             format!("https://{rest}")
         } else {
             format!("https://{rest}:{DIRECTORY_PORT}")
         };
         let url = reqwest::Url::parse(&text).map_err(|_| bad())?;
-        let plain = url.path() == "/" && url.query().is_none() && url.username().is_empty();
         let host = url
             .host_str()
-            .filter(|host| !host.is_empty() && plain)
+            .filter(|host| !host.is_empty() && url.path() == "/")
             .ok_or_else(bad)?;
         let port = url.port_or_known_default().ok_or_else(bad)?;
         Ok(Self(format!("https://{host}:{port}")))
@@ -85,6 +88,13 @@ mod tests {
             "http://dir.lab",
             "dir.lab/x",
             "https://a@dir.lab",
+            "https://:secret@dir.lab",
+            "@dir.lab",
+            "dir.lab#x",
+            "dir.lab?x",
+            "dir.lab\\",
+            "dir\t.lab",
+            "dir.lab:",
             "a b",
             "https://",
             "ftp://x",

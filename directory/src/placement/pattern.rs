@@ -1,6 +1,6 @@
 //! How people name the peers that shall keep copies: by name, by id, or by a pattern of names.
 
-use p2p_proto::PeerId;
+use p2p_proto::{PeerId, PeerName};
 
 use crate::storage::Place;
 
@@ -28,19 +28,26 @@ impl Pattern {
 
     /// Whether the peer is meant.
     pub(super) fn fits(&self, place: &Place) -> bool {
+        matches!(self, Self::Id(id) if *id == place.peer_id) || self.fits_name(&place.peer_name)
+    }
+
+    /// Whether a peer of this name is meant.
+    #[must_use]
+    pub fn fits_name(&self, name: &PeerName) -> bool {
         match self {
             // A name may look like an id.
-            Self::Id(id) => *id == place.peer_id || id.to_string() == place.peer_name.as_str(),
-            Self::Name(name) => name == place.peer_name.as_str(),
+            Self::Id(id) => id.to_string() == name.as_str(),
+            Self::Name(text) => text == name.as_str(),
             Self::Glob(pattern) => {
-                let name: Vec<char> = place.peer_name.as_str().chars().collect();
+                let name: Vec<char> = name.as_str().chars().collect();
                 glob_fits(pattern, &name)
             }
         }
     }
 
     /// As it was written.
-    pub(super) fn text(&self) -> String {
+    #[must_use]
+    pub fn text(&self) -> String {
         match self {
             Self::Id(id) => id.to_string(),
             Self::Name(name) => name.clone(),
