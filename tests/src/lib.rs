@@ -9,6 +9,7 @@ pub mod http2;
 pub mod liar;
 pub mod line;
 pub mod listener;
+pub mod machine;
 pub mod meddler;
 pub mod peer;
 pub mod process;
