@@ -229,8 +229,9 @@ fn a_layer_that_never_comes_is_asked_of_another() {
 fn one_byte_a_second_beside_a_good_holder_costs_a_few_seconds() {
     let harm = beside_a_good_holder(Manner::Trickles);
     is_given_up(&harm, "has owed a piece for 5 s");
-    // At this pace its first piece would take twelve days.
+    // At this pace its first piece would take twelve days. Nobody waited until it was given up either.
     assert!((1..300).contains(&harm.trickled), "{}", harm.trickled);
+    assert!(!harm.log.contains("liar gave "), "{}", harm.log);
 }
 
 #[test]
