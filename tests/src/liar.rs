@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -33,7 +34,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tokio_stream::{Stream, StreamExt};
+use tokio_stream::{Stream, StreamExt, wrappers::IntervalStream};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -62,6 +63,12 @@ pub enum Manner {
     OtherPiece,
     /// It says that the content has another size.
     WrongSize,
+    /// It answers with the right bytes, one a second.
+    Trickles,
+    /// The same, and its layer comes as slowly, in messages with nothing in them.
+    TricklesLayer,
+    /// It resets the connection whenever it is asked for a piece.
+    Resets,
 }
 
 /// A liar that listens.
@@ -74,7 +81,11 @@ struct Served {
     manner: Manner,
     content: Vec<u8>,
     lies: AtomicU64,
+    trickled: AtomicU64,
 }
+
+/// Between two bytes of one that trickles.
+const DROP: Duration = Duration::from_secs(1);
 
 impl Liar {
     /// Logs in, and claims to hold this publication with this content.
@@ -97,6 +108,7 @@ impl Liar {
             manner,
             content,
             lies: AtomicU64::new(0),
+            trickled: AtomicU64::new(0),
         });
         let (session, serving) = (Arc::clone(visitor.session()), Arc::clone(&served));
         visitor.runtime().spawn(async move {
@@ -112,6 +124,12 @@ impl Liar {
     #[must_use]
     pub fn lies(&self) -> u64 {
         self.served.lies.load(Ordering::SeqCst)
+    }
+
+    /// Bytes that it gave drop by drop.
+    #[must_use]
+    pub fn trickled(&self) -> u64 {
+        self.served.trickled.load(Ordering::SeqCst)
     }
 
     /// Its session.
@@ -165,8 +183,15 @@ async fn frames(mut stream: TlsStream<TcpStream>, served: &Served) -> io::Result
             Frame::Read(range) => {
                 let whole = served.answer(range);
                 served.lies.fetch_add(1, Ordering::SeqCst);
-                if matches!(served.manner, Manner::Silent | Manner::SilentLayer) {
-                    continue;
+                match served.manner {
+                    Manner::Silent | Manner::SilentLayer => continue,
+                    Manner::Trickles | Manner::TricklesLayer => {
+                        trickle(&mut stream, served, &whole).await?;
+                        continue;
+                    }
+                    // Closed with its bytes unsent, TCP tells the other side so at once.
+                    Manner::Resets => return stream.get_ref().0.set_zero_linger(),
+                    _ => {}
                 }
                 stream.write_all(&whole).await?;
                 if served.manner == Manner::ClosesMidway {
@@ -177,6 +202,18 @@ async fn frames(mut stream: TlsStream<TcpStream>, served: &Served) -> io::Result
         }
         stream.flush().await?;
     }
+}
+
+/// Says all of it, slowly.
+async fn trickle(stream: &mut TlsStream<TcpStream>, served: &Served, whole: &[u8]) -> io::Result<()> {
+    let mut tick = tokio::time::interval(DROP);
+    for byte in whole {
+        tick.tick().await;
+        stream.write_all(&[*byte]).await?;
+        stream.flush().await?;
+        served.trickled.fetch_add(1, Ordering::SeqCst);
+    }
+    Ok(())
 }
 
 impl Served {
@@ -193,7 +230,13 @@ impl Served {
             Manner::Garbage => return crate::data::bytes(4711, 4096),
             Manner::Oversized => sent.length = u32::MAX,
             Manner::OtherPiece => sent.offset = if range.offset == 0 { 1 << 20 } else { 0 },
-            Manner::Silent | Manner::SilentLayer | Manner::WrongLayer | Manner::WrongSize => {}
+            Manner::Silent
+            | Manner::SilentLayer
+            | Manner::WrongLayer
+            | Manner::WrongSize
+            | Manner::Trickles
+            | Manner::TricklesLayer
+            | Manner::Resets => {}
         }
         let mut whole = Frame::Piece(sent).encode().to_vec();
         whole.extend_from_slice(&bytes);
@@ -245,6 +288,13 @@ impl PeerService for Words {
         if self.0.manner == Manner::SilentLayer {
             self.0.lies.fetch_add(1, Ordering::SeqCst);
             return Ok(Response::new(Box::pin(tokio_stream::pending())));
+        }
+        if self.0.manner == Manner::TricklesLayer {
+            self.0.lies.fetch_add(1, Ordering::SeqCst);
+            let ticks = IntervalStream::new(tokio::time::interval(DROP));
+            return Ok(Response::new(Box::pin(
+                ticks.map(|_| Ok(LayerResponse { values: Bytes::new() })),
+            )));
         }
         let values = Bytes::from(values);
         let only = tokio_stream::once(Ok(LayerResponse { values }));

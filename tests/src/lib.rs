@@ -10,6 +10,7 @@ pub mod fuzz;
 pub mod liar;
 pub mod line;
 pub mod listener;
+pub mod machine;
 pub mod meddler;
 pub mod peer;
 pub mod process;

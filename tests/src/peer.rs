@@ -26,6 +26,8 @@ pub struct Peer {
     pub port: u16,
     /// Configuration, state, sockets and log.
     pub folder: PathBuf,
+    /// What its environment has besides the test's own.
+    environment: Vec<(String, String)>,
 }
 
 /// What a command answered.
@@ -46,6 +48,15 @@ impl Peer {
     /// When it does not come up.
     #[must_use]
     pub fn start(folder: &Path, name: &str, config: &str) -> Self {
+        Self::start_in(folder, name, config, &[])
+    }
+
+    /// The same with more in its environment.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_in(folder: &Path, name: &str, config: &str, environment: &[(String, String)]) -> Self {
         fs::create_dir_all(folder).expect("a folder");
         let port = free_port();
         let store = if config.contains("[store]") {
@@ -65,10 +76,11 @@ impl Peer {
         );
         fs::write(folder.join("p2pd.toml"), text).expect("a configuration");
         let mut peer = Self {
-            process: serve(folder),
+            process: serve(folder, environment),
             name: name.to_owned(),
             port,
             folder: folder.to_owned(),
+            environment: environment.to_vec(),
         };
         peer.wait_until_up();
         peer
@@ -76,7 +88,7 @@ impl Peer {
 
     /// Starts it again after a stop or a kill, as it was.
     pub fn restart(&mut self) {
-        self.process = serve(&self.folder);
+        self.process = serve(&self.folder, &self.environment);
         self.wait_until_up();
     }
 
@@ -85,7 +97,7 @@ impl Peer {
     /// # Errors
     /// Its log.
     pub fn try_restart(&mut self, limit: Duration) -> Result<(), String> {
-        self.process = serve(&self.folder);
+        self.process = serve(&self.folder, &self.environment);
         let socket = self.socket();
         let look = || match std::os::unix::net::UnixStream::connect(&socket) {
             Ok(_) => Some(true),
@@ -337,8 +349,9 @@ impl Answer {
     }
 }
 
-fn serve(folder: &Path) -> Process {
+fn serve(folder: &Path, environment: &[(String, String)]) -> Process {
     let mut command = Command::new(program("p2pd"));
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command.arg("--config").arg(folder.join("p2pd.toml"));
     Process::start(command, &folder.join("log"))
 }

@@ -137,6 +137,22 @@ impl Visitor {
         })
     }
 
+    /// A request of the API with a body; status and what came back.
+    ///
+    /// # Panics
+    /// When no answer comes.
+    #[must_use]
+    pub fn send(&self, method: &str, path: &str, body: &Value) -> (u16, String) {
+        let method = method.parse().expect("a method");
+        let request = self.http.request(method, format!("{}/api/v1{path}", self.url));
+        let request = request.bearer_auth(&self.session.record.token).json(body);
+        self.wait(async {
+            let response = request.send().await.expect("an answer");
+            let status = response.status().as_u16();
+            (status, response.text().await.expect("text"))
+        })
+    }
+
     /// Where this file is, with a grant.
     ///
     /// # Panics
@@ -167,6 +183,18 @@ impl Visitor {
     /// # Panics
     /// When the directory does not take it.
     pub fn claims_to_hold(&self, publication: Uuid) {
+        assert!(
+            self.claims(publication).is_empty(),
+            "the directory knows no {publication}"
+        );
+    }
+
+    /// The same; what of it the directory does not know.
+    ///
+    /// # Panics
+    /// When there is a gap.
+    #[must_use]
+    pub fn claims(&self, publication: Uuid) -> Vec<Uuid> {
         let hold = Hold {
             publication,
             state: HoldState::Complete,
@@ -184,7 +212,7 @@ impl Visitor {
             }
         };
         let told = self.wait(self.session.client.index(&delta)).expect("an answer");
-        assert!(told.expect("no gap").unknown.is_empty());
+        told.expect("no gap").unknown
     }
 
     /// Pings for as long as it lives, so that the directory lists it.

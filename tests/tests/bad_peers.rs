@@ -3,11 +3,13 @@
 
 use std::{fs, path::Path};
 
+use p2p_daemon::peer::frames::codec::{Frame, Range};
 use p2p_tests::{
     World,
-    check::{sources, until_online},
+    check::{entry, sources, until_online},
     data,
     liar::{Liar, Manner},
+    line::Line,
     proxy::{Proxy, Way},
     visitor::Visitor,
     wait,
@@ -19,6 +21,9 @@ const MIB: u64 = 1 << 20;
 
 /// What a connection may bring out before its gate: handshake, words and a small layer, but no whole piece.
 const WORDS_ONLY: u64 = 64 * KIB;
+
+/// Pieces that a holder is asked for at once.
+const ON_THE_WAY: u64 = 2;
 
 fn text(path: &Path) -> &str {
     path.to_str().expect("a path in UTF-8")
@@ -102,8 +107,8 @@ fn a_spoiled_byte_on_the_way_never_arrives() {
 }
 
 /// A good holder behind a gate, and a liar that holds the same; the gate opens when the liar has lied, and the good one's
-/// connections break once. Returns what the downloader logged.
-fn beside_a_good_holder(manner: Manner) -> String {
+/// connections break once.
+fn beside_a_good_holder(manner: Manner) -> Harm {
     let world = World::start(&["b"]);
     let b = &world.peers[0];
     let proxy = Proxy::start();
@@ -114,16 +119,20 @@ fn beside_a_good_holder(manner: Manner) -> String {
     let content = fs::read(&source).expect("the file");
     let liar = Liar::start(&world.directory, &world.ana, id, content, manner);
     // Whoever lies about the layer is only asked for it when the other does not give it first.
-    let of_layer = matches!(manner, Manner::WrongLayer | Manner::SilentLayer);
+    let of_layer = matches!(
+        manner,
+        Manner::WrongLayer | Manner::SilentLayer | Manner::TricklesLayer
+    );
     proxy.gate(if of_layer { 0 } else { WORDS_ONLY });
     let output = world.path("out.tar");
     let download = b.begin(&["download", "scan.tar", "-o", text(&output)]);
     wait::until("the liar to lie", wait::SOON, || {
         let quiet = matches!(
             manner,
-            Manner::ClosesMidway | Manner::Silent | Manner::SilentLayer
+            Manner::ClosesMidway | Manner::Resets | Manner::SilentLayer | Manner::TricklesLayer
         );
-        let known = quiet || b.process.log().contains("liar sent ");
+        let log = b.process.log();
+        let known = quiet || log.contains("liar sent ") || log.contains("liar has owed a piece for 5 s");
         (liar.lies() > 0 && known).then_some(())
     });
     // The good one is needed again after a break: whoever holds the lie against it too has nobody left.
@@ -139,7 +148,41 @@ fn beside_a_good_holder(manner: Manner) -> String {
     );
     assert_eq!(b.stored().len(), 1, "{:?}", b.stored());
     assert_eq!(data::hash_of(&b.stored()[0]), hash);
-    b.process.log()
+    let of_liar = format!("ana reports {}", liar.visitor().identity().peer.short());
+    let harm = Harm {
+        log: b.process.log(),
+        lies: liar.lies(),
+        trickled: liar.trickled(),
+    };
+    if harm.log.contains("liar sent ") {
+        wait::until("the report", wait::SOON, || {
+            let log = world.directory.process.log();
+            log.contains(&of_liar).then_some(())
+        });
+    }
+    harm
+}
+
+/// What a bad holder did.
+struct Harm {
+    /// What the downloader logged.
+    log: String,
+    /// How often it lied.
+    lies: u64,
+    /// Bytes that it gave one by one.
+    trickled: u64,
+}
+
+/// It was found out by its first lie, and asked no more than was on its way by then: what it cost is one piece.
+fn is_named_after_one_piece(harm: &Harm) {
+    names_the_liar(&harm.log);
+    assert!(harm.lies <= ON_THE_WAY, "it lied {} times", harm.lies);
+}
+
+/// It is given up after this many tries.
+fn is_given_up(harm: &Harm, why: &str) {
+    assert!(harm.log.contains(&format!("liar {why}")), "{}", harm.log);
+    assert!(harm.lies <= 3 * ON_THE_WAY, "it was asked {} times", harm.lies);
 }
 
 fn names_the_liar(log: &str) {
@@ -151,52 +194,135 @@ fn names_the_liar(log: &str) {
 
 #[test]
 fn corrupted_pieces_are_thrown_away_and_their_sender_named() {
-    names_the_liar(&beside_a_good_holder(Manner::Corrupts));
+    is_named_after_one_piece(&beside_a_good_holder(Manner::Corrupts));
 }
 
 #[test]
 fn who_gave_a_true_layer_is_not_blamed_for_anothers_pieces() {
-    names_the_liar(&beside_a_good_holder(Manner::CorruptsWithoutLayer));
+    is_named_after_one_piece(&beside_a_good_holder(Manner::CorruptsWithoutLayer));
 }
 
 #[test]
 fn a_holder_that_hangs_up_midway_is_done_without() {
-    beside_a_good_holder(Manner::ClosesMidway);
+    is_given_up(&beside_a_good_holder(Manner::ClosesMidway), "hung up");
+}
+
+#[test]
+fn a_holder_that_resets_every_connection_is_done_without() {
+    is_given_up(&beside_a_good_holder(Manner::Resets), "hung up");
 }
 
 #[test]
 fn a_holder_that_answers_nothing_holds_nobody_up() {
-    beside_a_good_holder(Manner::Silent);
+    is_given_up(&beside_a_good_holder(Manner::Silent), "has owed a piece for 5 s");
 }
 
 #[test]
 fn a_layer_that_never_comes_is_asked_of_another() {
-    beside_a_good_holder(Manner::SilentLayer);
+    is_given_up(
+        &beside_a_good_holder(Manner::SilentLayer),
+        "gave next to nothing of the layer",
+    );
+}
+
+#[test]
+fn one_byte_a_second_beside_a_good_holder_costs_a_few_seconds() {
+    let harm = beside_a_good_holder(Manner::Trickles);
+    is_given_up(&harm, "has owed a piece for 5 s");
+    // At this pace its first piece would take twelve days. Nobody waited until it was given up either.
+    assert!((1..300).contains(&harm.trickled), "{}", harm.trickled);
+    assert!(!harm.log.contains("liar gave "), "{}", harm.log);
+}
+
+#[test]
+fn a_layer_in_drops_is_asked_of_another() {
+    is_given_up(
+        &beside_a_good_holder(Manner::TricklesLayer),
+        "gave next to nothing of the layer",
+    );
+}
+
+#[test]
+fn one_byte_a_second_from_the_only_holder_is_told_and_a_good_one_that_comes_is_found() {
+    let mut world = World::start(&["a", "b"]);
+    let (source, hash) = world.file("scan.tar", 7, 4 * MIB + 5);
+    world.peers[0].upload(&source);
+    let id = id_of_publication(&world, "scan.tar");
+    let content = fs::read(&source).expect("the file");
+    let liar = Liar::start(&world.directory, &world.ana, id, content, Manner::Trickles);
+    assert_eq!(world.peers[0].process.stop(), Some(0));
+    until_online(&world.peers[1], "a", false);
+    let download = world.peers[1].begin(&["download", "scan.tar"]);
+    let told = world.peers[1].until_download("scan.tar", "waiting", wait::SOON);
+    let reason = told["reason"].as_str().unwrap_or_default();
+    assert!(
+        reason.starts_with("liar sends next to nothing since "),
+        "{reason}"
+    );
+    let slow = entry(&told["peers"], "peer", "liar").expect("the slow one");
+    assert!(slow["silent_since"].is_string(), "{told}");
+    world.peers[0].restart();
+    let answer = download.end();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.json()["hash"], hash);
+    assert!((1..300).contains(&liar.trickled()), "{}", liar.trickled());
+}
+
+#[test]
+fn who_takes_everything_and_reads_nothing_takes_nothing_from_others() {
+    let world = World::start(&["a", "b"]);
+    let [a, b] = &world.peers[..] else { unreachable!() };
+    let (source, hash) = world.file("scan.tar", 8, 16 * MIB + 5);
+    a.upload(&source);
+    let eve = world.directory.add_user("eve");
+    let greedy = Visitor::log_in(&world.directory, &eve, "greedy", &[]);
+    let located = greedy.locate("scan.tar");
+    // Each asks for all of it again and again, and hears nothing of what comes.
+    let mut asking = Vec::new();
+    for offset in (0..16 * MIB).step_by(MIB as usize) {
+        let range = Range {
+            request: 1,
+            offset,
+            length: MIB as u32,
+        };
+        asking.extend_from_slice(&Frame::Read(range).encode());
+    }
+    let lines: Vec<Line> = (0..8)
+        .map(|_| {
+            let mut line = Line::to(&greedy, a);
+            assert!(matches!(line.open(&located.grant), Some(Frame::Opened { .. })));
+            line.tells(&asking);
+            line
+        })
+        .collect();
+    let done = b.json(&["download", "scan.tar"]);
+    assert_eq!(done["hash"], hash);
+    drop(lines);
 }
 
 #[test]
 fn a_wrong_layer_is_thrown_away_and_its_sender_named() {
-    names_the_liar(&beside_a_good_holder(Manner::WrongLayer));
+    is_named_after_one_piece(&beside_a_good_holder(Manner::WrongLayer));
 }
 
 #[test]
 fn garbage_instead_of_frames_is_thrown_away() {
-    names_the_liar(&beside_a_good_holder(Manner::Garbage));
+    is_named_after_one_piece(&beside_a_good_holder(Manner::Garbage));
 }
 
 #[test]
 fn a_piece_of_four_gigabytes_is_not_received() {
-    names_the_liar(&beside_a_good_holder(Manner::Oversized));
+    is_named_after_one_piece(&beside_a_good_holder(Manner::Oversized));
 }
 
 #[test]
 fn another_piece_than_the_one_asked_for_is_thrown_away() {
-    names_the_liar(&beside_a_good_holder(Manner::OtherPiece));
+    is_named_after_one_piece(&beside_a_good_holder(Manner::OtherPiece));
 }
 
 #[test]
 fn another_size_than_the_published_one_is_not_believed() {
-    names_the_liar(&beside_a_good_holder(Manner::WrongSize));
+    is_named_after_one_piece(&beside_a_good_holder(Manner::WrongSize));
 }
 
 #[test]

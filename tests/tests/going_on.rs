@@ -72,6 +72,39 @@ fn after_a_kill_it_goes_on_by_itself_from_the_checkpoint() {
     assert_eq!(b.json(&["status"])["store"]["partial_files"], 0);
 }
 
+/// Bytes that it has read so far, of whatever.
+fn read_bytes(peer: &Peer) -> u64 {
+    let path = format!("/proc/{}/io", peer.process.id());
+    let counters = std::fs::read_to_string(path).unwrap_or_default();
+    let line = counters.lines().find_map(|line| line.strip_prefix("rchar: "));
+    line.and_then(|bytes| bytes.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn an_upload_that_was_killed_reads_only_the_rest_again() {
+    const SIZE: u64 = 240 * MIB + 7;
+    let mut world = World::start(&["a"]);
+    let (source, hash) = world.file("scan.tar", 10, SIZE);
+    let a = &mut world.peers[0];
+    let before = read_bytes(a);
+    let uploading = a.begin(&["upload", text(&source)]);
+    // The second checkpoint begins before this, and only after the first one.
+    let middle = || (read_bytes(a) - before >= 140 * MIB).then_some(());
+    wait::closely(wait::SOON, middle).expect("the middle of the import");
+    a.process.kill();
+    assert_eq!(uploading.end().code, 3);
+    a.restart();
+    assert_eq!(a.json(&["search"])["total"], 0);
+    let before = read_bytes(a);
+    assert_eq!(a.upload(&source)["hash"], hash);
+    let again = read_bytes(a) - before;
+    assert!(
+        again <= SIZE - 64 * MIB + 8 * MIB,
+        "{again} bytes were read again"
+    );
+    assert_eq!(a.json(&["verify"])["damaged"], 0);
+}
+
 #[test]
 fn a_clean_stop_loses_no_byte() {
     let mut world = World::start(&["b"]);

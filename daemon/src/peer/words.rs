@@ -11,7 +11,7 @@ use p2p_proto::{
         peer_service_client::PeerServiceClient,
     },
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Code, Status, Streaming, transport::Channel};
 
 use super::{
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     identity::session::Session,
     store::{BUFFER_LEN, Layer},
+    transfer::progress::FEW,
 };
 
 /// A peer that lets one answer wait for so long is given up.
@@ -127,7 +128,16 @@ pub async fn layer(
         .await?
         .into_inner();
     let mut values = Vec::with_capacity(expected.min(1 << 16));
-    while let Some(message) = answered(stream.message()).await? {
+    let (mut end, mut few) = (Instant::now() + SILENCE, 0);
+    loop {
+        let message = timeout_at(end, stream.message()).await;
+        let Some(message) = message.map_err(|_| next_to_nothing())?? else {
+            break;
+        };
+        few += message.values.len() as u64;
+        if few >= FEW {
+            (end, few) = (Instant::now() + SILENCE, 0);
+        }
         let (whole, rest) = message.values.as_chunks::<VALUE_LEN>();
         if !rest.is_empty() || whole.len() > expected - values.len() {
             return Err(CallError::Bad(Fault::Layer));
@@ -135,6 +145,14 @@ pub async fn layer(
         values.extend_from_slice(whole);
     }
     Layer::from_values(hash, size, values).map_err(|_| CallError::Bad(Fault::Layer))
+}
+
+/// A layer that comes in drops, or not at all.
+fn next_to_nothing() -> CallError {
+    CallError::Gone(format!(
+        "gave next to nothing of the layer for {} s",
+        SILENCE.as_secs()
+    ))
 }
 
 /// How a copy at another peer comes along.

@@ -70,6 +70,16 @@ impl Incoming {
     }
 }
 
+impl Incoming {
+    /// Begins a checkpoint when something came that has waited long enough for one: for when no more comes that would.
+    pub fn checkpoint_when_due(&self) {
+        let waits = lock(&self.shared.state).since.bytes > 0;
+        if waits {
+            self.shared.came(0);
+        }
+    }
+}
+
 impl Shared {
     /// A piece was written: begins a checkpoint when it is time for one and none runs.
     pub(super) fn came(self: &Arc<Self>, bytes: u64) {

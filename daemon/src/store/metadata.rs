@@ -13,7 +13,7 @@ use std::{
 
 use p2p_proto::ContentHash;
 use sqlx::{
-    Row, SqliteConnection, SqlitePool,
+    Connection, Row, SqliteConnection, SqlitePool,
     pool::PoolConnection,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous},
 };
@@ -68,7 +68,10 @@ impl Metadata {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(PATIENCE);
-        let writer = pool(1).connect_with(options.clone()).await?;
+        let writer = pool(1)
+            .after_release(|db, _| Box::pin(is_usable(db)))
+            .connect_with(options.clone())
+            .await?;
         migrate(&writer, path).await?;
         let reader = pool(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self { writer, reader })
@@ -124,6 +127,17 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
+}
+
+/// When SQLite ends a transaction by itself, as it may when the disk is full, sqlx does not hear of it, and nothing more
+/// could begin on that connection: another one takes its place.
+async fn is_usable(db: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // What was dropped is rolled back first.
+    db.ping().await?;
+    match db.begin_with("BEGIN").await {
+        Ok(nothing) => nothing.rollback().await.map(|()| true),
+        Err(_) => Ok(false),
+    }
 }
 
 async fn migrate(writer: &SqlitePool, path: PathBuf) -> Result<(), StoreError> {

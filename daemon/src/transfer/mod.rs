@@ -591,6 +591,12 @@ async fn drive(shared: &Arc<Shared>, transfer: &Arc<Transfer>, work: &mut Work) 
         if transfer.progress().done > before {
             pause = FIRST_PAUSE;
         }
+        // This may last, and what came shall not depend on it.
+        if let Some(incoming) = transfer.incoming()
+            && let Err(error) = incoming.checkpoint().await
+        {
+            tracing::warn!(TRANSFER = transfer.id, "{}: {error}", transfer.name());
+        }
         transfer.enter(State::Waiting, why.message);
         tokio::select! {
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),

@@ -6,7 +6,7 @@ use std::{
     os::fd::OwnedFd,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -133,28 +133,54 @@ pub struct Giver {
     pub name: PeerName,
     /// Verified bytes from it, or to it.
     pub bytes: u64,
-    /// It was asked for bytes and has sent none since.
+    /// It was asked for bytes and has sent none since, or less than [`FEW`].
     pub silent_since: Option<Timestamp>,
+    /// It has sent a few bytes since then.
+    pub trickles: bool,
 }
 
 /// When a peer was last heard, shared with the connection that hears it.
 #[derive(Clone, Debug)]
-pub struct Heard(Arc<AtomicI64>);
+pub struct Heard(Arc<Ear>);
+
+#[derive(Debug)]
+struct Ear {
+    at: AtomicI64,
+    /// Bytes since then.
+    few: AtomicU64,
+}
 
 impl Default for Heard {
     fn default() -> Self {
-        Self(Arc::new(AtomicI64::new(Timestamp::now().as_millisecond())))
+        Self(Arc::new(Ear {
+            at: AtomicI64::new(Timestamp::now().as_millisecond()),
+            few: AtomicU64::new(0),
+        }))
     }
 }
 
 impl Heard {
-    /// Bytes came now.
+    /// It was heard now.
     pub fn now(&self) {
-        self.0.store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
+        self.0.few.store(0, Ordering::Relaxed);
+        self.0
+            .at
+            .store(Timestamp::now().as_millisecond(), Ordering::Relaxed);
+    }
+
+    /// So many bytes came. Fewer than [`FEW`] in all are as good as none.
+    pub fn bytes(&self, count: u64) {
+        if self.0.few.fetch_add(count, Ordering::Relaxed) + count >= FEW {
+            self.now();
+        }
     }
 
     fn at(&self) -> Timestamp {
-        Timestamp::from_millisecond(self.0.load(Ordering::Relaxed)).unwrap_or_default()
+        Timestamp::from_millisecond(self.0.at.load(Ordering::Relaxed)).unwrap_or_default()
+    }
+
+    fn trickles(&self) -> bool {
+        self.0.few.load(Ordering::Relaxed) > 0
     }
 }
 
@@ -194,6 +220,9 @@ pub struct Transfer {
 
 /// A peer that was asked and says nothing for so long is called silent.
 pub const SILENT: Duration = Duration::from_secs(5);
+
+/// Fewer bytes than this are as good as none: who sends one a second is not heard.
+pub const FEW: u64 = 1024;
 
 impl Transfer {
     /// A transfer that waits for its turn.
@@ -297,6 +326,7 @@ impl Transfer {
                     .as_ref()
                     .map(Heard::at)
                     .filter(|at| now.duration_since(*at).unsigned_abs() >= SILENT),
+                trickles: known.heard.as_ref().is_some_and(Heard::trickles),
             })
             .collect()
     }

@@ -4,9 +4,10 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use p2p_proto::rest::reports::Fault;
+use tokio::time::timeout;
 
 use super::{
-    plan::{Piece, SourceId},
+    plan::{OVERDUE, Piece, SourceId},
     progress::Heard,
     swarm::Swarm,
 };
@@ -100,6 +101,7 @@ async fn pieces(
     let stream = dial::data(session, target).await?;
     let mut receiver = Receiver::open(stream, grant, swarm.publication.size, heard.clone()).await?;
     let mut buffer = Buffer::new();
+    let mut late = false;
     loop {
         while asked.len() < OUTSTANDING
             && let Some(piece) = swarm.plan.take(id)
@@ -127,7 +129,19 @@ async fn pieces(
             swarm.asks(target, Some(heard.clone()));
             continue;
         };
-        let bytes = receiver.piece(&range, &mut buffer).await?;
+        let bytes = {
+            let coming = receiver.piece(&range, &mut buffer);
+            tokio::pin!(coming);
+            match timeout(OVERDUE, &mut coming).await {
+                Ok(bytes) => bytes?,
+                Err(_) => {
+                    if !std::mem::replace(&mut late, true) {
+                        swarm.is_late(target);
+                    }
+                    coming.await?
+                }
+            }
+        };
         if !tokio::task::block_in_place(|| swarm.incoming.write_piece(piece.offset, bytes))? {
             return Err(SourceError::Bad(Fault::Bytes));
         }

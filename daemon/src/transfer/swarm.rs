@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Halt, Shared,
-    plan::{Piece, Plan, SourceId},
+    plan::{OVERDUE, Piece, Plan, SourceId},
     progress::{Heard, State, Transfer},
     source::{self, SourceError},
 };
@@ -99,25 +99,38 @@ impl Swarm {
         }
     }
 
-    /// Tells people when everybody who was asked is silent, and when somebody speaks again.
-    fn look(&self) {
+    /// Tells people when everybody who was asked is silent, and when somebody speaks again. True in the first case.
+    fn look(&self) -> bool {
         let now = Timestamp::now();
         let givers = self.transfer.givers();
         let silent: Vec<_> = givers
             .iter()
-            .filter_map(|giver| Some((&giver.name, giver.silent_since?)))
+            .filter_map(|giver| Some((giver, giver.silent_since?)))
             .collect();
         let quiet = |at: &Timestamp| now.duration_since(*at).unsigned_abs() >= QUIET;
         let asked = self.transfer.asked();
-        if !silent.is_empty() && silent.len() == asked && silent.iter().all(|(_, at)| quiet(at)) {
-            let names: Vec<&str> = silent.iter().map(|(name, _)| name.as_str()).collect();
+        let all = !silent.is_empty() && silent.len() == asked && silent.iter().all(|(_, at)| quiet(at));
+        if all {
+            let names: Vec<&str> = silent.iter().map(|(giver, _)| giver.name.as_str()).collect();
             let since = silent.iter().map(|(_, at)| *at).max().unwrap_or(now);
             let verb = if names.len() == 1 { "sends" } else { "send" };
-            let reason = format!("{} {verb} nothing since {}", names.join(", "), clock(since));
+            let what = match silent.iter().any(|(giver, _)| giver.trickles) {
+                true => "next to nothing",
+                false => "nothing",
+            };
+            let reason = format!("{} {verb} {what} since {}", names.join(", "), clock(since));
             self.transfer.enter(State::Waiting, reason);
         } else if matches!(self.transfer.progress().state, State::Waiting) {
             self.transfer.enter(State::Transferring, "");
         }
+        all
+    }
+
+    /// A source owes a piece for so long that others are asked for it.
+    pub fn is_late(&self, target: &Target) {
+        let (name, late) = (&self.publication.name, OVERDUE.as_secs());
+        tracing::warn!(PEER = %target.peer_id, TRANSFER = self.transfer.id,
+            "{name}: {} has owed a piece for {late} s; others may bring it", target.name);
     }
 }
 
@@ -171,6 +184,7 @@ pub(super) async fn fetch_all(
     let mut sources = JoinSet::new();
     let mut next_id = 0;
     let mut refresh = tokio::time::interval_at(tokio::time::Instant::now() + REFRESH, REFRESH);
+    let mut refreshed = tokio::time::Instant::now();
     let mut look = tokio::time::interval(LOOK);
     while !swarm.plan.is_complete() {
         start_sources(&swarm, session, &located, &mut roll, &mut sources, &mut next_id);
@@ -186,12 +200,21 @@ pub(super) async fn fetch_all(
                     return Err(fatal.into());
                 }
             }
-            _ = look.tick() => swarm.look(),
-            _ = refresh.tick() => match shared.locator.locate(session, publication).await {
-                Ok(fresh) => located = fresh,
-                // What runs goes on; it is asked again when the sources are gone.
-                Err(failure) => tracing::debug!("no fresh holders: {failure}"),
-            },
+            _ = look.tick() => {
+                swarm.incoming.checkpoint_when_due();
+                if swarm.look() && refreshed.elapsed() >= QUIET {
+                    // Somebody else may have come who has it.
+                    refresh.reset_immediately();
+                }
+            }
+            _ = refresh.tick() => {
+                refreshed = tokio::time::Instant::now();
+                match shared.locator.locate(session, publication).await {
+                    Ok(fresh) => located = fresh,
+                    // What runs goes on; it is asked again when the sources are gone.
+                    Err(failure) => tracing::debug!("no fresh holders: {failure}"),
+                }
+            }
         }
     }
     Ok(())

@@ -5,13 +5,16 @@ use std::{io, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
-    time::timeout,
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::codec::{BadFrame, Frame, HEADER_LEN, Range, Reason};
-use crate::{store::Buffer, transfer::progress::Heard};
+use crate::{
+    store::Buffer,
+    transfer::progress::{FEW, Heard},
+};
 
-/// A holder that sends nothing for so long is given up.
+/// A holder that sends nothing for so long, or next to nothing, is given up.
 const SILENCE: Duration = Duration::from_secs(30);
 
 /// Why no piece came.
@@ -64,9 +67,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
             self.stream.write_all(grant.as_bytes()).await?;
             self.stream.flush().await
         };
-        timeout(SILENCE, writing).await.map_err(|_| silent())??;
+        timeout(SILENCE, writing).await.map_err(|_| silent(0))??;
         match self.header().await? {
-            Frame::Opened { size: theirs } if theirs == size => Ok(()),
+            Frame::Opened { size: theirs } if theirs == size => {
+                self.heard.now();
+                Ok(())
+            }
             Frame::Refused { request: 0, reason } => Err(reason.into()),
             _ => Err(ReceiveError::Nonsense),
         }
@@ -87,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
             self.stream.write_all(&Frame::Read(range).encode()).await?;
             self.stream.flush().await
         };
-        timeout(SILENCE, writing).await.map_err(|_| silent())??;
+        timeout(SILENCE, writing).await.map_err(|_| silent(0))??;
         Ok(range)
     }
 
@@ -104,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
             Frame::Piece(sent) if sent == *asked => {
                 let bytes = &mut buffer.bytes_mut()[..asked.length as usize];
                 self.fill(bytes).await?;
+                self.heard.now();
                 Ok(bytes)
             }
             Frame::Refused { request, reason } if request == asked.request => Err(reason.into()),
@@ -117,25 +124,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
         Ok(Frame::decode(&header)?)
     }
 
-    /// Fills the whole run; each silence within it is bounded.
+    /// Fills the whole run; each silence within it is bounded, and [`FEW`] bytes do not end one.
     async fn fill(&mut self, mut bytes: &mut [u8]) -> io::Result<()> {
+        let (mut end, mut few) = (Instant::now() + SILENCE, 0);
         while !bytes.is_empty() {
-            let read = timeout(SILENCE, self.stream.read(bytes))
+            let read = timeout_at(end, self.stream.read(bytes))
                 .await
-                .map_err(|_| silent())??;
+                .map_err(|_| silent(few))??;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            self.heard.now();
+            self.heard.bytes(read as u64);
+            few += read as u64;
+            if few >= FEW {
+                (end, few) = (Instant::now() + SILENCE, 0);
+            }
             bytes = &mut bytes[read..];
         }
         Ok(())
     }
 }
 
-fn silent() -> io::Error {
-    io::Error::new(
-        io::ErrorKind::TimedOut,
-        format!("nothing came for {} s", SILENCE.as_secs()),
-    )
+/// Who was given up for sending so few bytes.
+fn silent(few: u64) -> io::Error {
+    let time = SILENCE.as_secs();
+    let said = match few {
+        0 => format!("gave nothing for {time} s"),
+        few => format!("gave {few} bytes in {time} s"),
+    };
+    io::Error::new(io::ErrorKind::TimedOut, said)
 }

@@ -26,7 +26,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use p2p_proto::PeerId;
 use sqlx::{
-    Row, SqlitePool, Transaction,
+    Connection, Row, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use uuid::Uuid;
@@ -70,7 +70,10 @@ impl Sqlite {
                 .idle_timeout(None)
                 .max_lifetime(None)
         };
-        let writer = pool(1).connect_with(options.clone()).await?;
+        let writer = pool(1)
+            .after_release(|db, _| Box::pin(is_usable(db)))
+            .connect_with(options.clone())
+            .await?;
         sqlx::migrate!("./migrations").run(&writer).await?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
         let sqlite = Self {
@@ -97,6 +100,17 @@ impl Sqlite {
 
     fn now(&self) -> i64 {
         millis(self.clock.now())
+    }
+}
+
+/// When SQLite ends a transaction by itself, as it may when the disk is full, sqlx does not hear of it, and nothing more
+/// could begin on that connection: another one takes its place.
+async fn is_usable(db: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    // What was dropped is rolled back first.
+    db.ping().await?;
+    match db.begin_with("BEGIN").await {
+        Ok(nothing) => nothing.rollback().await.map(|()| true),
+        Err(_) => Ok(false),
     }
 }
 
