@@ -75,7 +75,7 @@ struct Shared {
 
 /// What was said in the last minute of whom.
 #[derive(Default)]
-pub(super) struct Said {
+pub struct Said {
     of_addresses: OncePerMinute<IpAddr>,
     of_peers: OncePerMinute<(PeerId, Trouble)>,
 }

@@ -14,6 +14,7 @@ use p2p_daemon::{
             receiver::{ReceiveError, Receiver},
             sender,
         },
+        server::Said,
     },
     store::{Buffer, GROUP, Store, StoreConfig},
     transfer::progress::Heard,
@@ -131,7 +132,7 @@ impl Frames {
         };
         let mut script = Script::new(comes, chunks);
         let meter = Meter::default();
-        let ended = sender::serve(&mut script, &peer, &self.access, &meter).await;
+        let ended = sender::serve(&mut script, &peer, &self.access, &meter, &Said::default()).await;
         let (sent, end) = model::answers(comes, TOKEN.as_bytes(), &self.content);
         assert_eq!(ended.is_ok(), end == End::Closed, "{ended:?} where {end:?}");
         assert!(script.sent == sent, "answered {:?}", heads(&script.sent, &sent));

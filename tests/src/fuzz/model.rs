@@ -15,14 +15,20 @@ pub enum End {
     Closed,
     /// The reader breaks off, or says what is no frame of a reader's.
     Broken,
+    /// The reader asks for nothing that it can have, for too long.
+    Fruitless,
     /// There is more to send than the connection takes.
     Full,
 }
+
+/// Frames in a row that bring no piece; the reader is cut at the next one.
+const FRUITLESS: u32 = 16;
 
 /// What the holder of this content, who takes this token, answers to these bytes.
 pub fn answers(mut comes: &[u8], token: &[u8], content: &[u8]) -> (Vec<u8>, End) {
     let mut sent = Vec::new();
     let mut open = false;
+    let mut fruitless = 0;
     loop {
         if comes.is_empty() {
             return (sent, End::Closed);
@@ -31,7 +37,12 @@ pub fn answers(mut comes: &[u8], token: &[u8], content: &[u8]) -> (Vec<u8>, End)
             return (sent, End::Broken);
         };
         comes = rest;
-        let (answer, payload): (Frame, &[u8]) = match Frame::decode(header) {
+        let decoded = Frame::decode(header);
+        fruitless += 1;
+        if decoded.is_ok() && fruitless > FRUITLESS {
+            return (sent, End::Fruitless);
+        }
+        let (answer, payload): (Frame, &[u8]) = match decoded {
             Ok(Frame::Open { length }) => {
                 assert!(length as usize <= MAX_TOKEN, "a token of {length} bytes");
                 if comes.len() < length as usize {
@@ -52,7 +63,10 @@ pub fn answers(mut comes: &[u8], token: &[u8], content: &[u8]) -> (Vec<u8>, End)
                 match (open, whole) {
                     (false, _) => (refused(Reason::Grant), &[]),
                     (true, false) => (refused(Reason::Range), &[]),
-                    (true, true) => (Frame::Piece(range), &content[range.offset as usize..end as usize]),
+                    (true, true) => {
+                        fruitless = 0;
+                        (Frame::Piece(range), &content[range.offset as usize..end as usize])
+                    }
                 }
             }
             Ok(Frame::Opened { .. } | Frame::Piece(_) | Frame::Refused { .. }) | Err(_) => {

@@ -37,7 +37,7 @@ const FRUITLESS: u32 = 16;
 ///
 /// # Errors
 /// A broken connection, a frame that is none, silence (`TimedOut`), or frames that lead to nothing (`InvalidData`).
-pub(in crate::peer) async fn serve<S>(
+pub async fn serve<S>(
     mut stream: S,
     peer: &PeerIdentity,
     access: &Access,
