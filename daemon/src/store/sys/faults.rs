@@ -174,7 +174,7 @@ impl Sys {
     /// An operation that does nothing; power can be lost here too.
     pub(in crate::store) fn look(&self) -> usize {
         let mut journal = self.journal();
-        journal.step(Kind::Look, PathBuf::new(), Effect::Nothing);
+        journal.step(Kind::Look, Path::new(""), Effect::Nothing);
         journal.steps.len() - 1
     }
 
@@ -193,7 +193,7 @@ impl Sys {
         if let Some(error) = journal.fails(kind, path) {
             return Err(error);
         }
-        journal.step(kind, path.to_owned(), Effect::Nothing);
+        journal.step(kind, path, Effect::Nothing);
         let result = real();
         if let Ok(value) = &result {
             let effect = effect(&mut journal, value);
@@ -356,7 +356,7 @@ impl Journal {
         }
     }
 
-    fn step(&mut self, kind: Kind, path: PathBuf, effect: Effect) {
+    fn step(&mut self, kind: Kind, path: &Path, effect: Effect) {
         let database = match self.steps.last() {
             // Nothing commits while the folders are made, of which there are many.
             Some(last) if (last.kind, kind) == (Kind::MakeFolder, Kind::MakeFolder) => last.database.clone(),
@@ -364,7 +364,7 @@ impl Journal {
         };
         self.steps.push(Step {
             kind,
-            path,
+            path: self.relative(path),
             effect,
             database,
         });
@@ -395,17 +395,17 @@ impl Journal {
             }
             Fault::DownAt(of, 0) if of == kind => {
                 self.fault = Some(Fault::PowerLoss(index));
-                self.step(kind, path.to_owned(), Effect::Nothing);
+                self.step(kind, path, Effect::Nothing);
                 return Some(Errno::IO.into());
             }
             Fault::PowerLoss(at) if at == index => {
-                self.step(kind, path.to_owned(), Effect::Nothing);
+                self.step(kind, path, Effect::Nothing);
                 return Some(Errno::IO.into());
             }
             _ => return None,
         };
         self.fault = None;
-        self.step(kind, path.to_owned(), Effect::Nothing);
+        self.step(kind, path, Effect::Nothing);
         Some(errno.into())
     }
 

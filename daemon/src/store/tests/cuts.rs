@@ -1,6 +1,8 @@
 //! What the scenarios do with parts of contents: fetches and imports that are cut and go on, and contents that rot and
 //! are healed.
 
+use std::{collections::BTreeMap, sync::Mutex};
+
 use super::{
     super::sys::faults::{Fault, Kind},
     scenarios::{LONG, long},
@@ -11,6 +13,28 @@ use super::{
 /// What is imported with checkpoints: two of them, and an end that comes after.
 pub(super) fn longer() -> Vec<u8> {
     data(2, 2 * BUFFER_LEN + 100)
+}
+
+/// A content with a layer whose files are in the same folders as this one's.
+fn neighbour(hash: ContentHash) -> Vec<u8> {
+    let contents = (1000..).map(|seed| data(seed, GROUP_LEN + 1));
+    let mut near = contents.filter(|bytes| ContentHash::of(bytes).as_bytes()[0] == hash.as_bytes()[0]);
+    near.next().expect("one of 256 is")
+}
+
+/// Another content comes, and with it the fsyncs of the folders where this one was or will be.
+pub(super) async fn neighbour_comes(
+    world: &World,
+    store: &Store,
+    hash: ContentHash,
+) -> Result<(), StoreError> {
+    static KNOWN: Mutex<BTreeMap<u8, Vec<u8>>> = Mutex::new(BTreeMap::new());
+    let bytes = {
+        let mut known = KNOWN.lock().unwrap();
+        let entry = known.entry(hash.as_bytes()[0]);
+        entry.or_insert_with(|| neighbour(hash)).clone()
+    };
+    world.import(store, 7, &bytes).await
 }
 
 fn groups_there(incoming: &Incoming) -> Vec<usize> {
@@ -51,6 +75,12 @@ pub(super) async fn fetch_some(
 pub(super) async fn fetch_rest(world: &World, store: &Store) -> Result<(), StoreError> {
     let done = bring_all(store, &long()).await?;
     world.hold(store, 1, done).await
+}
+
+/// The same after a neighbour came.
+pub(super) async fn neighbour_then_rest(world: &World, store: &Store) -> Result<(), StoreError> {
+    neighbour_comes(world, store, ContentHash::of(&long())).await?;
+    fetch_rest(world, store).await
 }
 
 /// Fetches whatever is not there yet.
@@ -154,7 +184,9 @@ pub(super) async fn verify_and_heal(world: &World, store: &Store, damage: Damage
     if verify(world, store, damage).await? == Verdict::Good {
         return Ok(());
     }
-    let hash = bring_all(store, &damage.bytes()).await?.hash;
+    let hash = ContentHash::of(&damage.bytes());
+    neighbour_comes(world, store, hash).await?;
+    bring_all(store, &damage.bytes()).await?;
     world.ack(Ack::Over(hash));
     // The hold is there already.
     store.forget_unheld(hash).await?;

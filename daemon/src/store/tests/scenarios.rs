@@ -233,8 +233,11 @@ impl Scenario {
             let store = world.open().await?;
             let done = match self {
                 Self::Sweep => Ok(()),
-                Self::KilledFetch => cuts::fetch_rest(world, &store).await,
-                Self::KilledImport => world.import_source(&store, 1, quiet()).await,
+                Self::KilledFetch => cuts::neighbour_then_rest(world, &store).await,
+                Self::KilledImport => {
+                    cuts::neighbour_comes(world, &store, ContentHash::of(&cuts::longer())).await?;
+                    world.import_source(&store, 1, quiet()).await
+                }
                 Self::KilledRot => cuts::verify_and_heal(world, &store, Damage::Group).await,
                 _ => world.import(&store, 1, &long()).await,
             };
