@@ -144,7 +144,11 @@ async fn checkpoint(shared: &Arc<Shared>) -> Result<(), StoreError> {
             poison(shared, &error).await;
             return Err(named(error));
         }
-        Err(Failed { error, lost: false }) => return Err(again(named(error))),
+        Err(Failed { error, lost: false }) => {
+            let error = named(error);
+            shared.store.inner.faults.note(Some(shared.hash), &error);
+            return Err(again(error));
+        }
     };
     record(shared, &groups).await.map_err(again)?;
     let mut state = lock(&shared.state);

@@ -130,29 +130,35 @@ pub(super) async fn save(inner: Arc<Inner>, mut cut: Cut, copy: File, further: V
     let result = async {
         let disk = inner.disk.clone();
         let (name, saved, values) = (cut.name.clone(), cut.saved, cut.values.take());
-        let count = saved + further.len();
-        let values = blocking_or_failed(move || {
+        let (count, first) = (saved + further.len(), !cut.durable);
+        let (values, written) = blocking_or_failed(move || {
             disk.sys()
                 .sync_file(&copy)
                 .map_err(Failed::sync("make a checkpoint durable"))?;
-            let first = values.is_none();
             let file = match values {
                 Some(file) => file,
                 None => disk
                     .create_partial(&layer_name(&name))
                     .map_err(Failed::other("make the layer's file"))?,
             };
-            file.write_at(saved as u64 * 32, further.as_flattened())
-                .map_err(Failed::sync("write the layer"))?;
-            file.sync().map_err(Failed::sync("make the layer durable"))?;
-            if first {
-                disk.sync_partials()
-                    .map_err(Failed::sync("make a checkpoint's name durable"))?;
-            }
-            Ok(file)
+            // The file is handed back also after an error: what it had is still good.
+            let write = || {
+                file.write_at(saved as u64 * 32, further.as_flattened())
+                    .map_err(Failed::other("write the layer"))?;
+                file.sync().map_err(Failed::sync("make the layer durable"))?;
+                match first {
+                    true => disk
+                        .sync_partials()
+                        .map_err(Failed::sync("make a checkpoint's name durable")),
+                    false => Ok(()),
+                }
+            };
+            let written = write();
+            Ok((file, written))
         })
         .await?;
         cut.values = Some(values);
+        written?;
         record(&inner, &cut, count)
             .await
             .map_err(|error| Failed { error, lost: false })?;

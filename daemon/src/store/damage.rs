@@ -13,7 +13,7 @@ use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{
     DATABASE_PAGE, Inner, Store, blocking,
-    disk::Disk,
+    disk::{Disk, TempFile},
     error::StoreError,
     groups::Groups,
     index_log,
@@ -144,16 +144,16 @@ pub(super) async fn quarantine(
     let kept = found
         .layer
         .filter(|_| guard.is_some() && found.groups.bytes() > 0);
+    let mut new_layer = None;
     if guard.is_some() {
         let (disk, layer) = (inner.disk.clone(), kept.clone().filter(|_| !found.layer_stored));
-        blocking(move || Ok(make_place(&disk, hash, layer.as_ref())))
-            .await?
-            .map_err(|source| {
-                let doing = "put a damaged content aside";
-                let error = StoreError::Io { doing, source };
-                inner.faults.note(Some(hash), &error);
-                inner.space.named(error, DATABASE_PAGE)
-            })?;
+        let made = blocking(move || Ok(make_place(&disk, hash, layer.as_ref()))).await?;
+        new_layer = made.map_err(|source| {
+            let doing = "put a damaged content aside";
+            let error = StoreError::Io { doing, source };
+            inner.faults.note(Some(hash), &error);
+            inner.space.named(error, DATABASE_PAGE)
+        })?;
     }
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
     let idle = match &guard {
@@ -170,6 +170,9 @@ pub(super) async fn quarantine(
     .await?;
     inner.before_commit()?;
     tx.commit().await?;
+    if let Some(layer) = &mut new_layer {
+        layer.keep(true);
+    }
     inner.open_contents.condemn(hash);
     inner.space.partial_removed(idle.unwrap_or(0));
     match kept {
@@ -221,14 +224,16 @@ async fn record(
 
 /// Nothing else may lie where the damaged content goes, also after a crash: a row is about to speak of it. The layer is
 /// laid there when the stored one is no good.
-fn make_place(disk: &Disk, hash: ContentHash, layer: Option<&Layer>) -> io::Result<()> {
+fn make_place(disk: &Disk, hash: ContentHash, layer: Option<&Layer>) -> io::Result<Option<TempFile>> {
     let name = hash.to_string();
     disk.remove_partial(&name)?;
+    let mut made = None;
     if let Some(layer) = layer.filter(|layer| !layer.values().is_empty()) {
-        let mut file = disk.create_partial(&layer_name(&name))?;
+        let file = disk.create_partial(&layer_name(&name))?;
         file.write_at(0, layer.values().as_flattened())?;
         file.sync()?;
-        file.keep(true);
+        made = Some(file);
     }
-    disk.sync_partials()
+    disk.sync_partials()?;
+    Ok(made)
 }

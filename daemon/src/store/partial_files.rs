@@ -141,13 +141,11 @@ impl Disk {
                 Err(error) => return Err(error),
             }
         }
-        if !moved.is_empty() {
-            self.sync_partials()?;
-            for kind in Kind::ALL {
-                self.sys().sync_folder(&self.shard(kind, hash))?;
-            }
+        // The old names may come back: no row knows those.
+        match moved.is_empty() {
+            true => Ok(()),
+            false => self.sync_partials(),
         }
-        Ok(())
     }
 
     /// The same for the copy of an import, when a content of this hash is not known as a good one.
@@ -162,7 +160,6 @@ impl Disk {
             Err(error) => return Err(error),
         }
         let synced = self.sync_partials();
-        let synced = synced.and_then(|()| self.sys().sync_folder(&self.shard(Kind::Content, hash)));
         if synced.is_err() {
             self.sys().rename(&to, &from)?;
         }

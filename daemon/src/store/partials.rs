@@ -23,7 +23,7 @@ pub(super) struct Partial {
     pub(super) hash: ContentHash,
     pub(super) size: u64,
     /// None when the row has no true bitmap.
-    groups: Option<Groups>,
+    pub(super) groups: Option<Groups>,
 }
 
 /// What a fetch goes on with.

@@ -141,10 +141,14 @@ impl Store {
                 }
             }
         }
-        if let Some(error) = &exam.unreadable {
-            self.inner
-                .faults
-                .add(Some(hash), format!("cannot read the content: {error}"));
+        for (what, error) in [
+            ("the content", &exam.unreadable),
+            ("a content's layer", &exam.layer_unreadable),
+        ] {
+            if let Some(error) = error {
+                let faults = &self.inner.faults;
+                faults.add(Some(hash), format!("cannot read {what}: {error}"));
+            }
         }
         Ok(exam.end())
     }
@@ -166,7 +170,11 @@ struct Exam {
     done: u64,
     /// The first read error.
     unreadable: Option<io::Error>,
+    /// The layer's.
+    layer_unreadable: Option<io::Error>,
 }
+
+const EIO: i32 = rustix::io::Errno::IO.raw_os_error();
 
 /// The file or its bytes are not to be had; other errors say nothing of them.
 fn is_damage(error: &io::Error) -> bool {
@@ -174,7 +182,7 @@ fn is_damage(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof
     );
-    missing || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+    missing || error.raw_os_error() == Some(EIO)
 }
 
 /// None for what is damage.
@@ -189,7 +197,10 @@ fn unless_damage<T>(result: io::Result<T>) -> Result<Option<T>, StoreError> {
 impl Exam {
     fn begin(disk: &Disk, hash: ContentHash, size: u64) -> Result<Self, StoreError> {
         let file = unless_damage(disk.open_named(Kind::Content, hash))?;
-        let layer = unless_damage(content::read_layer(disk, hash, size))?.flatten();
+        let (layer, layer_unreadable) = match content::read_layer(disk, hash, size) {
+            Err(error) if error.raw_os_error() == Some(EIO) => (None, Some(error)),
+            other => (unless_damage(other)?.flatten(), None),
+        };
         let (mut len, mut identity) = (0, None);
         if let Some(file) = &file {
             let meta = file.metadata();
@@ -210,6 +221,7 @@ impl Exam {
             buffer: Buffer::new(),
             done: 0,
             unreadable: None,
+            layer_unreadable,
         })
     }
 
@@ -234,9 +246,14 @@ impl Exam {
                 // Which of them is it?
                 for (index, group) in bytes.chunks_mut(GROUP as usize).enumerate() {
                     let at = offset + index as u64 * GROUP;
-                    let read = disk.sys().read_full(file, at, group).unwrap_or(0);
-                    if read == group.len() && layer.verify(at, group) {
-                        self.groups.add(at, read as u64);
+                    match disk.sys().read_full(file, at, group) {
+                        Ok(read) if read == group.len() && layer.verify(at, group) => {
+                            self.groups.add(at, read as u64);
+                        }
+                        Ok(_) => {}
+                        Err(error) => {
+                            self.unreadable.get_or_insert(error);
+                        }
                     }
                 }
             }

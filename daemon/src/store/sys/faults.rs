@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt,
@@ -80,6 +81,8 @@ pub(in crate::store) enum Fault {
     Next(Kind, Errno),
     /// Before the operation with this index the power goes: it and all that come later fail.
     PowerLoss(usize),
+    /// The same before an operation of this kind, after so many others of it.
+    DownAt(Kind, usize),
 }
 
 /// What happened below a folder.
@@ -94,6 +97,17 @@ pub(super) struct Journal {
     by_number: HashMap<(u64, u64), Inode>,
     fault: Option<Fault>,
     clones: bool,
+    gate: Gate,
+}
+
+/// Called before each read of a file that a user passed.
+#[derive(Clone, Default)]
+struct Gate(Option<Arc<dyn Fn(&Sys) + Send + Sync>>);
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "a gate" } else { "no gate" })
+    }
 }
 
 /// The calls and what the tests do to them. All clones are one.
@@ -114,6 +128,7 @@ impl Sys {
             by_number: HashMap::new(),
             fault: None,
             clones: false,
+            gate: Gate::default(),
         };
         Self {
             real: Real::default(),
@@ -140,6 +155,12 @@ impl Sys {
         self.journal().clones = true;
     }
 
+    /// This is called, and may wait, before each read of a file that a user passed: so that work beside it comes to its
+    /// end first, and every run has the same operations in the same order.
+    pub(in crate::store) fn gate(&self, gate: impl Fn(&Self) + Send + Sync + 'static) {
+        self.journal().gate = Gate(Some(Arc::new(gate)));
+    }
+
     /// How many operations there were.
     pub(in crate::store) fn count(&self) -> usize {
         self.journal().steps.len()
@@ -153,7 +174,7 @@ impl Sys {
     /// An operation that does nothing; power can be lost here too.
     pub(in crate::store) fn look(&self) -> usize {
         let mut journal = self.journal();
-        journal.step(Kind::Look, PathBuf::new(), Effect::Nothing);
+        journal.step(Kind::Look, Path::new(""), Effect::Nothing);
         journal.steps.len() - 1
     }
 
@@ -172,7 +193,7 @@ impl Sys {
         if let Some(error) = journal.fails(kind, path) {
             return Err(error);
         }
-        journal.step(kind, path.to_owned(), Effect::Nothing);
+        journal.step(kind, path, Effect::Nothing);
         let result = real();
         if let Ok(value) = &result {
             let effect = effect(&mut journal, value);
@@ -289,6 +310,15 @@ impl Sys {
     }
 
     pub(in crate::store) fn read_full(&self, file: &File, offset: u64, buf: &mut [u8]) -> io::Result<usize> {
+        let gate = self.journal.as_ref().and_then(|journal| {
+            let mut journal = journal.lock().unwrap();
+            let inode = journal.inode(file);
+            let passed = journal.inodes[inode].is_none();
+            passed.then(|| journal.gate.0.clone()).flatten()
+        });
+        if let Some(gate) = gate {
+            gate(self);
+        }
         let real = || self.real.read_full(file, offset, buf);
         self.on_file(Kind::Read, file, real, |_, _| Effect::Nothing)
     }
@@ -326,7 +356,7 @@ impl Journal {
         }
     }
 
-    fn step(&mut self, kind: Kind, path: PathBuf, effect: Effect) {
+    fn step(&mut self, kind: Kind, path: &Path, effect: Effect) {
         let database = match self.steps.last() {
             // Nothing commits while the folders are made, of which there are many.
             Some(last) if (last.kind, kind) == (Kind::MakeFolder, Kind::MakeFolder) => last.database.clone(),
@@ -334,7 +364,7 @@ impl Journal {
         };
         self.steps.push(Step {
             kind,
-            path,
+            path: self.relative(path),
             effect,
             database,
         });
@@ -359,14 +389,23 @@ impl Journal {
             Fault::At(at, errno) if at == index => errno,
             Fault::Next(of, errno) if of == kind => errno,
             Fault::PowerLoss(at) if at < index => return Some(Errno::IO.into()),
+            Fault::DownAt(of, others @ 1..) if of == kind => {
+                self.fault = Some(Fault::DownAt(of, others - 1));
+                return None;
+            }
+            Fault::DownAt(of, 0) if of == kind => {
+                self.fault = Some(Fault::PowerLoss(index));
+                self.step(kind, path, Effect::Nothing);
+                return Some(Errno::IO.into());
+            }
             Fault::PowerLoss(at) if at == index => {
-                self.step(kind, path.to_owned(), Effect::Nothing);
+                self.step(kind, path, Effect::Nothing);
                 return Some(Errno::IO.into());
             }
             _ => return None,
         };
         self.fault = None;
-        self.step(kind, path.to_owned(), Effect::Nothing);
+        self.step(kind, path, Effect::Nothing);
         Some(errno.into())
     }
 

@@ -2,11 +2,11 @@
 //! each folder its names as of that folder's last fsync. Whatever came later may be there or not, each for itself:
 //! the variants are the two ends of that and seeded mixtures. Test builds only.
 //!
-//! A rename counts as two changes, one per folder: that is harsher than journaling file systems are.
+//! A rename counts as two changes, one per folder, and may leave both names: that is harsher than journaling file systems
+//! are. As with those, it never leaves a file with neither.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
 };
@@ -28,7 +28,7 @@ pub(in crate::store) enum Variant {
     Mixed(u64),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Entry {
     File(Inode),
     Folder,
@@ -77,8 +77,14 @@ impl Sys {
     ) -> Image {
         let journal = self.journal();
         let model = Model::of(&journal, point, ignored);
-        let mut entries = BTreeMap::new();
-        model.collect(&mut entries, Path::new(""), variant);
+        let mut names = BTreeMap::new();
+        model.collect(&mut names, Path::new(""), variant);
+        model.keep_renamed(&mut names);
+        let entries = names.into_iter().map(|(path, entry)| match entry {
+            Entry::File(inode) => (path, Some(model.bytes(inode, variant))),
+            Entry::Folder => (path, None),
+        });
+        let mut entries: BTreeMap<_, _> = entries.collect();
         if entries.contains_key(&journal.store) {
             for (name, bytes) in journal.steps[point].database.iter() {
                 entries.insert(journal.store.join(name), Some(bytes.clone()));
@@ -93,15 +99,16 @@ impl Sys {
 }
 
 impl Image {
-    /// Makes it the new folder `into`.
-    pub(in crate::store) fn power_on(&self, into: &Path) {
-        fs::create_dir(into).unwrap();
-        for (path, bytes) in &self.entries {
-            match bytes {
-                Some(bytes) => fs::write(into.join(path), bytes).unwrap(),
-                None => fs::create_dir(into.join(path)).unwrap(),
-            }
-        }
+    /// Its folders.
+    pub(in crate::store) fn folders(&self) -> BTreeSet<PathBuf> {
+        let folders = self.entries.iter().filter(|entry| entry.1.is_none());
+        folders.map(|entry| entry.0.clone()).collect()
+    }
+
+    /// Its files.
+    pub(in crate::store) fn files(&self) -> impl Iterator<Item = (&Path, &[u8])> {
+        let files = self.entries.iter();
+        files.filter_map(|(path, bytes)| Some((path.as_path(), bytes.as_deref()?)))
     }
 }
 
@@ -161,16 +168,32 @@ impl Model {
         }
     }
 
-    fn collect(&self, into: &mut BTreeMap<PathBuf, Option<Vec<u8>>>, folder: &Path, variant: Variant) {
+    fn collect(&self, into: &mut BTreeMap<PathBuf, Entry>, folder: &Path, variant: Variant) {
         for (path, entry) in self.folders[folder].entries(variant) {
-            let bytes = match entry {
-                Entry::File(inode) => Some(self.bytes(inode, variant)),
-                Entry::Folder => {
-                    self.collect(into, &path, variant);
-                    None
+            if entry == Entry::Folder {
+                self.collect(into, &path, variant);
+            }
+            into.insert(path, entry);
+        }
+    }
+
+    /// A file that has a name and had one durably is under one of them.
+    fn keep_renamed(&self, names: &mut BTreeMap<PathBuf, Entry>) {
+        let present: BTreeSet<_> = names.values().copied().collect();
+        let named: BTreeSet<_> = self
+            .folders
+            .values()
+            .flat_map(|folder| folder.now.values())
+            .collect();
+        for (at, folder) in &self.folders {
+            if !at.as_os_str().is_empty() && !names.contains_key(at) {
+                continue;
+            }
+            for (path, entry) in &folder.durable {
+                if *entry != Entry::Folder && !present.contains(entry) && named.contains(entry) {
+                    names.entry(path.clone()).or_insert(*entry);
                 }
-            };
-            into.insert(path, bytes);
+            }
         }
     }
 

@@ -11,7 +11,8 @@ use super::{
     },
     invariants::{Checked, after_power_loss, descriptors, sound, tidy},
     power::{points, record},
-    scenarios::{Ack, LONG, Scenario, World},
+    scenarios::{LONG, Scenario},
+    world::{Ack, Promises, World},
     *,
 };
 
@@ -24,7 +25,7 @@ fn takes_room(kind: Kind) -> bool {
 fn answer(scenario: Scenario, step: &Step, errno: Errno, done: &Result<(), StoreError>) -> Checked {
     let right = match done {
         // A file that cannot be removed stays until the next start; nobody has to know.
-        Ok(()) => step.kind == Kind::Remove,
+        Ok(()) => step.kind == Kind::Remove || scenario.bears(step),
         Err(StoreError::NoSpace { .. }) => {
             errno == Errno::NOSPC
                 && !matches!(
@@ -47,6 +48,31 @@ fn answer(scenario: Scenario, step: &Step, errno: Errno, done: &Result<(), Store
         .ok_or_else(|| format!("the answer is {done:?}"))
 }
 
+/// What is not promised any more: after a failed fsync nobody believes the part, and what cannot be read is gone.
+fn spared(mut promises: Promises, step: &Step) -> Promises {
+    if matches!(step.kind, Kind::SyncFile | Kind::SyncFolder | Kind::Read) {
+        promises.kept.clear();
+        promises.hashed = 0;
+    }
+    promises
+}
+
+/// The store says what of its own disk failed.
+fn noted(store: &Store, step: &Step, errno: Errno) -> Checked {
+    let ours = step.path != Path::new("a passed file");
+    let fails = matches!(
+        step.kind,
+        Kind::SyncFile | Kind::SyncFolder | Kind::Write | Kind::Read
+    );
+    if errno != Errno::IO || !ours || !fails {
+        return Ok(());
+    }
+    match store.faults().as_slice() {
+        [] => Err("nobody hears of it".to_owned()),
+        _ => Ok(()),
+    }
+}
+
 /// One operation fails; then everything is as if it had not been tried, and the next try succeeds.
 async fn fail(scenario: Scenario, point: usize, errno: Errno) -> Checked {
     let world = World::new();
@@ -58,6 +84,10 @@ async fn fail(scenario: Scenario, point: usize, errno: Errno) -> Checked {
     }
     let step = &world.sys.steps(point)[0];
     answer(scenario, step, errno, &done)?;
+    if let Some(store) = &store {
+        settled(store).await;
+        noted(store, step, errno)?;
+    }
     let left = descriptors(world.base());
     if !left.is_empty() && !scenario.opens() {
         return Err(format!("these stay open: {left:?}"));
@@ -69,7 +99,7 @@ async fn fail(scenario: Scenario, point: usize, errno: Errno) -> Checked {
             .await
             .map_err(|error| format!("open again: {error}"))?,
     };
-    sound(&store, &world.promises(usize::MAX)).await?;
+    sound(&store, &spared(world.promises(usize::MAX), step)).await?;
     // One that could not be removed is still there.
     if step.kind != Kind::Remove {
         tidy(&store).await?;
@@ -77,6 +107,7 @@ async fn fail(scenario: Scenario, point: usize, errno: Errno) -> Checked {
     again(scenario, &world, &store)
         .await
         .map_err(|error| format!("again: {error}"))?;
+    settled(&store).await;
     let promises = world.promises(usize::MAX);
     sound(&store, &promises).await?;
     let end = world.sys.look();
@@ -105,7 +136,7 @@ async fn again(scenario: Scenario, world: &World, store: &Store) -> Result<(), S
         scenario.run(world, Some(store)).await?;
     }
     // What was dropped may come back.
-    if scenario != Scenario::Drop {
+    if !matches!(scenario, Scenario::Drop | Scenario::RotDropped) {
         world.import(store, 50, &data(1, LONG)).await?;
     }
     world.ack(Ack::Dropping(Uuid::from_u128(51)));
@@ -151,6 +182,34 @@ async fn imports_fail_well() {
 #[tokio::test]
 async fn streams_and_fetches_fail_well() {
     fails_well(&[Scenario::Stream, Scenario::Fetch, Scenario::FetchInto]).await;
+}
+
+#[tokio::test]
+async fn fetches_with_checkpoints_fail_well() {
+    fails_well(&[Scenario::FetchCut, Scenario::Replica, Scenario::Discard]).await;
+}
+
+#[tokio::test]
+async fn imports_with_checkpoints_fail_well() {
+    fails_well(&[Scenario::ImportCut, Scenario::ImportOn]).await;
+}
+
+#[tokio::test]
+async fn damage_fails_well() {
+    fails_well(&[
+        Scenario::Rot,
+        Scenario::RotAfterCut,
+        Scenario::RotLayer,
+        Scenario::RotSmall,
+        Scenario::RotShort,
+        Scenario::RotDropped,
+    ])
+    .await;
+}
+
+#[tokio::test]
+async fn starts_after_a_kill_fail_well() {
+    fails_well(&[Scenario::KilledFetch, Scenario::KilledImport, Scenario::KilledRot]).await;
 }
 
 #[tokio::test]

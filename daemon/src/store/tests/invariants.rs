@@ -1,15 +1,20 @@
 //! What must be true of a store at any time, after any failure and after any loss of power.
 
-use std::{collections::BTreeSet, fmt::Display};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fmt::Display,
+};
 
 use p2p_proto::{
-    index::{Hold, IndexDigest},
+    index::{Hold, HoldState, IndexDigest},
     rest::index::HoldChange,
 };
 
 use super::{
     super::sys::{Sys, power::Image},
-    scenarios::{Promises, QUOTA, open, quick_folder},
+    kept::{Parts, goes_on},
+    world::{Promises, QUOTA, open, quick_folder},
     *,
 };
 
@@ -24,7 +29,7 @@ macro_rules! ensure {
     };
 }
 
-fn failed<E: Display>(doing: &str) -> impl Fn(E) -> String {
+pub(super) fn failed<E: Display>(doing: &str) -> impl Fn(E) -> String {
     move |error| format!("{doing}: {error}")
 }
 
@@ -37,7 +42,10 @@ pub(super) async fn sound(store: &Store, promises: &Promises) -> Checked {
         .contents()
         .await
         .map_err(failed("list the contents"))?;
-    for &(hash, size) in &contents {
+    for &(hash, size) in contents
+        .iter()
+        .filter(|content| !promises.rotten.contains(&content.0))
+    {
         let content = store.content(hash).await.map_err(failed("open a content"))?;
         let content = content.ok_or("a row without a content")?;
         let mut bytes = vec![0; size as usize];
@@ -48,11 +56,16 @@ pub(super) async fn sound(store: &Store, promises: &Promises) -> Checked {
         );
     }
     let held = store.holds().await.map_err(failed("list the holds"))?;
+    let parts = Parts::of(store).await?;
+    parts.are_true(store, &contents, promises)?;
     for hold in &held {
-        ensure!(
-            contents.contains(&(hold.publication.hash, hold.stored_bytes)),
-            "a hold without its bytes"
-        );
+        let hash = hold.publication.hash;
+        let whole = contents.contains(&(hash, hold.stored_bytes));
+        let right = match hold.state {
+            HoldState::Complete => whole && hold.damaged.is_none(),
+            HoldState::Partial => hold.damaged.is_some() && hold.stored_bytes == parts.good_bytes(hash),
+        };
+        ensure!(right, "a hold without its bytes");
     }
     for publication in &promises.held {
         ensure!(
@@ -75,8 +88,13 @@ pub(super) async fn sound(store: &Store, promises: &Promises) -> Checked {
         "the usage is {usage:?}"
     );
     ensure!(
-        usage.free_bytes == QUOTA - sum,
-        "the books have {} bytes free of {QUOTA} with {sum} taken",
+        usage.partial_files == parts.fetches.len() as u64,
+        "the usage is {usage:?}"
+    );
+    let taken = sum + parts.bytes();
+    ensure!(
+        usage.free_bytes == QUOTA - taken,
+        "the books have {} bytes free of {QUOTA} with {taken} taken",
         usage.free_bytes
     );
     Ok(())
@@ -105,15 +123,15 @@ async fn advertised(store: &Store, held: &[HeldFile]) -> Checked {
         log.last().map_or(0, |last| last.seq) == head.seq,
         "the log ends elsewhere than the index"
     );
-    let mut told = BTreeSet::new();
+    let mut told = BTreeMap::new();
     for entry in log {
         match entry.change {
-            HoldChange::Held(hold) => told.insert(hold.publication),
+            HoldChange::Held(hold) => told.insert(hold.publication, hold.state),
             HoldChange::Dropped(id) => told.remove(&id),
         };
     }
     ensure!(
-        told == holds.iter().map(|hold| hold.publication).collect(),
+        told == holds.iter().map(|hold| (hold.publication, hold.state)).collect(),
         "the log leads elsewhere than to what is held"
     );
     Ok(())
@@ -137,7 +155,12 @@ pub(super) async fn tidy(store: &Store) -> Checked {
             .collect()
     };
     ensure!(names(&root, "tmp").is_empty(), "something is left in tmp");
-    for (folder, known) in [("content", named(false)), ("layer", named(true))] {
+    let parts = Parts::of(store).await?.names();
+    for (folder, known) in [
+        ("content", named(false)),
+        ("layer", named(true)),
+        ("partial", parts),
+    ] {
         let found = names(&root, folder);
         ensure!(found == known, "in {folder} are {found:?}, known are {known:?}");
     }
@@ -175,14 +198,67 @@ pub(super) async fn after_power_loss(image: &Image, promises: &Promises) -> Chec
             "a delivered file has lost its bytes"
         );
     }
-    let folder = quick_folder();
-    let base = folder.path().join("base");
-    image.power_on(&base);
-    let store = open(&base, Sys::default())
+    let bench = Bench::with(image);
+    let store = open(bench.folder.path(), Sys::default())
         .await
         .map_err(failed("open after the loss"))?;
-    sound(&store, promises).await?;
-    tidy(&store).await?;
+    let checked = async {
+        sound(&store, promises).await?;
+        tidy(&store).await?;
+        goes_on(&store, promises).await
+    };
+    let checked = checked.await;
+    settled(&store).await;
     store.close().await;
-    Ok(())
+    bench.put_back();
+    checked
+}
+
+/// A folder in which one image after the other is started: most have the same folders.
+struct Bench {
+    folder: TempDir,
+    folders: BTreeSet<PathBuf>,
+}
+
+thread_local! {
+    static FREE: RefCell<Option<Bench>> = const { RefCell::new(None) };
+}
+
+impl Bench {
+    fn with(image: &Image) -> Self {
+        let folders = image.folders();
+        let free = FREE.take().filter(|bench| bench.folders == folders);
+        let bench = free.unwrap_or_else(|| {
+            let folder = quick_folder();
+            for path in &folders {
+                fs::create_dir(folder.path().join(path)).unwrap();
+            }
+            Self { folder, folders }
+        });
+        for (path, bytes) in image.files() {
+            fs::write(bench.folder.path().join(path), bytes).unwrap();
+        }
+        bench
+    }
+
+    /// Without its files. With folders that the start made it is of no use.
+    fn put_back(self) {
+        let mut found = BTreeSet::new();
+        let mut folders = vec![self.folder.path().to_owned()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).unwrap() {
+                let entry = entry.unwrap();
+                if entry.file_type().unwrap().is_dir() {
+                    let path = entry.path();
+                    found.insert(path.strip_prefix(self.folder.path()).unwrap().to_owned());
+                    folders.push(path);
+                } else {
+                    fs::remove_file(entry.path()).unwrap();
+                }
+            }
+        }
+        if found == self.folders {
+            FREE.set(Some(self));
+        }
+    }
 }

@@ -2,15 +2,18 @@
 //! is gone after the next start.
 
 mod crash;
+mod cuts;
 mod damage;
 mod failing;
 mod fetching;
 mod holding;
 mod importing;
 mod invariants;
+mod kept;
 mod power;
 mod resuming;
 mod scenarios;
+mod world;
 
 use std::{
     fs::{self, File},

@@ -1,20 +1,14 @@
 //! Pieces of the store's work for the fault layer: each is prepared on a sound store, done with every operation
 //! recorded, and says what it was promised on the way.
 
-use std::sync::Mutex;
-
 use rustix::io::Errno;
 
 use super::{
-    super::sys::{
-        Sys,
-        faults::{Fault, Kind},
-    },
+    super::sys::faults::{Fault, Kind, Step},
+    cuts::{self, Damage},
+    world::{Ack, World},
     *,
 };
-
-/// The most that a store of these tests takes; its file system must have more.
-pub(super) const QUOTA: u64 = 64 << 20;
 
 /// Three groups, so with a layer.
 pub(super) const LONG: usize = 2 * GROUP_LEN + 100;
@@ -29,6 +23,28 @@ pub(super) enum Scenario {
     Stream,
     Fetch,
     FetchInto,
+    /// With checkpoints, dropped and begun again.
+    FetchCut,
+    /// A copy for another peer: cut before a restart, finished after it, and acknowledged.
+    Replica,
+    /// What a fetch left is given up.
+    Discard,
+    /// An import with checkpoints.
+    ImportCut,
+    /// One that was cut before a restart.
+    ImportOn,
+    /// A group rots, is found and healed.
+    Rot,
+    /// The same where an earlier fetch had left a part.
+    RotAfterCut,
+    /// The layer rots.
+    RotLayer,
+    /// All of a content of one group.
+    RotSmall,
+    /// A file that has lost its end.
+    RotShort,
+    /// A damaged content is dropped.
+    RotDropped,
     Drop,
     Forget,
     RestartIndex,
@@ -41,10 +57,16 @@ pub(super) enum Scenario {
     CutOpen,
     /// A start that finds all sorts of leftovers.
     Sweep,
+    /// A start after a kill in the commit of a fetch with a checkpoint, before its row.
+    KilledFetch,
+    /// The same of an import.
+    KilledImport,
+    /// A start after a kill while damage was put aside.
+    KilledRot,
 }
 
 impl Scenario {
-    pub(super) const ALL: [Self; 15] = [
+    pub(super) const ALL: [Self; 29] = [
         Self::Import,
         Self::ImportSmall,
         Self::ImportClone,
@@ -52,6 +74,17 @@ impl Scenario {
         Self::Stream,
         Self::Fetch,
         Self::FetchInto,
+        Self::FetchCut,
+        Self::Replica,
+        Self::Discard,
+        Self::ImportCut,
+        Self::ImportOn,
+        Self::Rot,
+        Self::RotAfterCut,
+        Self::RotLayer,
+        Self::RotSmall,
+        Self::RotShort,
+        Self::RotDropped,
         Self::Drop,
         Self::Forget,
         Self::RestartIndex,
@@ -60,118 +93,48 @@ impl Scenario {
         Self::FirstOpen,
         Self::CutOpen,
         Self::Sweep,
+        Self::KilledFetch,
+        Self::KilledImport,
+        Self::KilledRot,
     ];
 
     /// The store itself is opened in it.
     pub(super) fn opens(self) -> bool {
-        matches!(self, Self::FirstOpen | Self::CutOpen | Self::Sweep)
+        matches!(self, Self::FirstOpen | Self::CutOpen | Self::Sweep) || self.is_killed()
     }
-}
 
-/// What the store has said to its callers.
-#[derive(Clone, Debug)]
-pub(super) enum Ack {
-    /// This is held.
-    Held(Publication),
-    /// Asked to hold it no longer.
-    Dropping(Uuid),
-    /// It is not held any more.
-    Dropped(Uuid),
-    /// A user's file has these bytes, durably.
-    Delivered(Vec<u8>),
-}
+    pub(super) fn is_killed(self) -> bool {
+        matches!(self, Self::KilledFetch | Self::KilledImport | Self::KilledRot)
+    }
 
-/// What must be true of a store.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Promises {
-    pub(super) held: Vec<Publication>,
-    pub(super) dropped: Vec<Uuid>,
-    pub(super) delivered: Vec<Vec<u8>>,
-}
-
-/// A folder, the calls below it, and what was promised.
-pub(super) struct World {
-    folder: TempDir,
-    pub(super) sys: Sys,
-    acks: Mutex<Vec<(usize, Ack)>>,
-}
-
-/// A folder that is quick to work in: what is durable is for the model to say, not for a disk.
-pub(super) fn quick_folder() -> TempDir {
-    tempfile::tempdir_in("/dev/shm")
-        .or_else(|_| tempfile::tempdir())
-        .unwrap()
-}
-
-pub(super) async fn open(base: &Path, sys: Sys) -> Result<Store, StoreError> {
-    let config = StoreConfig {
-        path: base.join("store"),
-        max_size: Some(QUOTA),
-        reserve_free: 0,
-    };
-    Store::open_on(config, sys).await
-}
-
-impl World {
-    pub(super) fn new() -> Self {
-        let folder = quick_folder();
-        let sys = Sys::recording(folder.path(), "store");
-        Self {
-            folder,
-            sys,
-            acks: Mutex::default(),
+    /// What of it the store does not answer with an error: it is only late, or looks elsewhere.
+    pub(super) fn bears(self, step: &Step) -> bool {
+        let layer = step.path.extension().is_some_and(|end| end == "layer");
+        match (self, step.kind) {
+            // A checkpoint that has no place is not made.
+            (
+                Self::ImportCut | Self::ImportOn | Self::KilledImport,
+                Kind::Create | Kind::Commit | Kind::Read,
+            ) => true,
+            (Self::ImportCut | Self::ImportOn | Self::KilledImport, Kind::Write) => layer,
+            // What cannot be read of a part is as good as none.
+            (Self::FetchCut | Self::Replica | Self::KilledFetch, Kind::Read) => true,
+            // What cannot be read is damaged, and what cannot be put aside waits for the fetch that heals.
+            (
+                Self::Rot
+                | Self::RotAfterCut
+                | Self::RotLayer
+                | Self::RotSmall
+                | Self::RotShort
+                | Self::KilledRot,
+                Kind::Read | Kind::Rename | Kind::SyncFolder | Kind::SyncFile | Kind::SetLen,
+            ) => true,
+            _ => false,
         }
     }
-
-    pub(super) fn base(&self) -> &Path {
-        self.folder.path()
-    }
-
-    pub(super) async fn open(&self) -> Result<Store, StoreError> {
-        open(self.base(), self.sys.clone()).await
-    }
-
-    pub(super) fn ack(&self, ack: Ack) {
-        self.acks.lock().unwrap().push((self.sys.count(), ack));
-    }
-
-    /// What was promised before the operation `point`.
-    pub(super) fn promises(&self, point: usize) -> Promises {
-        let mut promises = Promises::default();
-        for (at, ack) in self.acks.lock().unwrap().iter() {
-            match ack.clone() {
-                _ if *at > point => {}
-                Ack::Held(publication) => promises.held.push(publication),
-                Ack::Dropping(id) => promises.held.retain(|held| held.id != id),
-                Ack::Dropped(id) => promises.dropped.push(id),
-                Ack::Delivered(bytes) => promises.delivered.push(bytes),
-            }
-        }
-        promises
-    }
-
-    pub(super) async fn hold(&self, store: &Store, id: u128, content: Imported) -> Result<(), StoreError> {
-        let publication = publication(id, content);
-        store.add_hold(&publication).await?;
-        self.ack(Ack::Held(publication));
-        Ok(())
-    }
-
-    pub(super) async fn import(&self, store: &Store, id: u128, bytes: &[u8]) -> Result<(), StoreError> {
-        let imported = store.import_file(passed(bytes), quiet()).await?;
-        self.hold(store, id, imported).await
-    }
-
-    async fn drop_hold(&self, store: &Store, id: u128) -> Result<(), StoreError> {
-        let id = Uuid::from_u128(id);
-        self.ack(Ack::Dropping(id));
-        store.drop_hold(id).await?;
-        self.ack(Ack::Dropped(id));
-        Ok(())
-    }
 }
 
-fn long() -> Vec<u8> {
+pub(super) fn long() -> Vec<u8> {
     data(1, LONG)
 }
 
@@ -207,6 +170,58 @@ impl Scenario {
                 store.close().await;
                 return None;
             }
+            Self::Replica => {
+                cuts::fetch_some(world, &store, &[2], None).await.unwrap();
+                store.close().await;
+                drop(store);
+                return Some(world.open().await.unwrap());
+            }
+            Self::Discard => cuts::fetch_some(world, &store, &[2], Some(0)).await.unwrap(),
+            Self::ImportCut => world.fill_source(&cuts::longer()),
+            Self::ImportOn => {
+                cuts::cut_import(world, &store).await;
+                store.close().await;
+                drop(store);
+                return Some(world.open().await.unwrap());
+            }
+            Self::Rot
+            | Self::RotAfterCut
+            | Self::RotLayer
+            | Self::RotSmall
+            | Self::RotShort
+            | Self::RotDropped => {
+                if self == Self::RotAfterCut {
+                    cuts::fetch_some(world, &store, &[0], None).await.unwrap();
+                }
+                let damage = self.damage();
+                world.import(&store, 1, &damage.bytes()).await.unwrap();
+                damage.happens(world, &store);
+                if self == Self::RotDropped {
+                    store
+                        .verify(ContentHash::of(&long()), None, quiet())
+                        .await
+                        .unwrap();
+                }
+            }
+            Self::KilledFetch => {
+                cuts::fetch_some(world, &store, &[2, 0], None).await.unwrap();
+                world.sys.arm(Some(Fault::DownAt(Kind::Commit, 0)));
+                cuts::fetch_rest(world, &store).await.unwrap_err();
+                return cuts::killed(world, store).await;
+            }
+            Self::KilledImport => {
+                cuts::cut_import(world, &store).await;
+                world.sys.arm(Some(Fault::DownAt(Kind::SyncFolder, 1)));
+                cuts::import_killed_before_its_row(world, &store).await;
+                return cuts::killed(world, store).await;
+            }
+            Self::KilledRot => {
+                world.import(&store, 1, &long()).await.unwrap();
+                Damage::Group.happens(world, &store);
+                world.sys.arm(Some(Fault::DownAt(Kind::Rename, 0)));
+                cuts::verify(world, &store, Damage::Group).await.unwrap();
+                return cuts::killed(world, store).await;
+            }
             _ => {}
         }
         Some(store)
@@ -216,11 +231,18 @@ impl Scenario {
     pub(super) async fn run(self, world: &World, store: Option<&Store>) -> Result<(), StoreError> {
         let Some(store) = store else {
             let store = world.open().await?;
-            if self != Self::Sweep {
-                world.import(&store, 1, &long()).await?;
-            }
+            let done = match self {
+                Self::Sweep => Ok(()),
+                Self::KilledFetch => cuts::neighbour_then_rest(world, &store).await,
+                Self::KilledImport => {
+                    cuts::neighbour_comes(world, &store, ContentHash::of(&cuts::longer())).await?;
+                    world.import_source(&store, 1, quiet()).await
+                }
+                Self::KilledRot => cuts::verify_and_heal(world, &store, Damage::Group).await,
+                _ => world.import(&store, 1, &long()).await,
+            };
             store.close().await;
-            return Ok(());
+            return done;
         };
         match self {
             Self::Import | Self::ImportClone => world.import(store, 1, &long()).await,
@@ -234,6 +256,24 @@ impl Scenario {
             }
             Self::Fetch => fetch(world, store).await,
             Self::FetchInto => fetch_into(world, store).await,
+            Self::FetchCut => {
+                cuts::fetch_some(world, store, &[2, 0], Some(1)).await?;
+                cuts::fetch_rest(world, store).await
+            }
+            Self::Replica => {
+                cuts::fetch_some(world, store, &[1], Some(0)).await?;
+                cuts::fetch_rest(world, store).await
+            }
+            Self::Discard => {
+                let hash = ContentHash::of(&long());
+                world.ack(Ack::Over(hash));
+                store.discard(hash).await.map(drop)
+            }
+            Self::ImportCut | Self::ImportOn => world.import_source(store, 1, quiet()).await,
+            Self::Rot | Self::RotAfterCut | Self::RotLayer | Self::RotSmall | Self::RotShort => {
+                cuts::verify_and_heal(world, store, self.damage()).await
+            }
+            Self::RotDropped => world.drop_hold(store, 1).await,
             Self::Drop => {
                 for id in 1..=3 {
                     world.drop_hold(store, id).await?;
@@ -249,7 +289,21 @@ impl Scenario {
                 assert_eq!(bytes_of(&file), expected, "all of it or nothing");
                 done.map(drop)
             }
-            Self::FirstOpen | Self::CutOpen | Self::Sweep => unreachable!("no store is given"),
+            Self::FirstOpen
+            | Self::CutOpen
+            | Self::Sweep
+            | Self::KilledFetch
+            | Self::KilledImport
+            | Self::KilledRot => unreachable!("no store is given"),
+        }
+    }
+
+    fn damage(self) -> Damage {
+        match self {
+            Self::RotLayer => Damage::Layer,
+            Self::RotSmall => Damage::Small,
+            Self::RotShort => Damage::Short,
+            _ => Damage::Group,
         }
     }
 }
