@@ -135,7 +135,7 @@ pub struct Giver {
     pub bytes: u64,
     /// It was asked for bytes and has sent none since, or less than [`FEW`].
     pub silent_since: Option<Timestamp>,
-    /// It has sent a few bytes since then.
+    /// It still sends a few bytes now and then.
     pub trickles: bool,
 }
 
@@ -148,13 +148,17 @@ struct Ear {
     at: AtomicI64,
     /// Bytes since then.
     few: AtomicU64,
+    /// When the last of them came.
+    drop_at: AtomicI64,
 }
 
 impl Default for Heard {
     fn default() -> Self {
+        let now = Timestamp::now().as_millisecond();
         Self(Arc::new(Ear {
-            at: AtomicI64::new(Timestamp::now().as_millisecond()),
+            at: AtomicI64::new(now),
             few: AtomicU64::new(0),
+            drop_at: AtomicI64::new(now),
         }))
     }
 }
@@ -172,6 +176,9 @@ impl Heard {
     pub fn bytes(&self, count: u64) {
         if self.0.few.fetch_add(count, Ordering::Relaxed) + count >= FEW {
             self.now();
+        } else {
+            let now = Timestamp::now().as_millisecond();
+            self.0.drop_at.store(now, Ordering::Relaxed);
         }
     }
 
@@ -179,8 +186,10 @@ impl Heard {
         Timestamp::from_millisecond(self.0.at.load(Ordering::Relaxed)).unwrap_or_default()
     }
 
+    /// Something still came when it was silent already.
     fn trickles(&self) -> bool {
-        self.0.few.load(Ordering::Relaxed) > 0
+        let silence = self.0.drop_at.load(Ordering::Relaxed) - self.0.at.load(Ordering::Relaxed);
+        silence >= i64::try_from(SILENT.as_millis()).unwrap_or(i64::MAX)
     }
 }
 
