@@ -102,7 +102,9 @@ pub(super) struct Journal {
 
 /// Called before each read of a file that a user passed.
 #[derive(Clone, Default)]
-struct Gate(Option<Arc<dyn Fn(&Sys) + Send + Sync>>);
+struct Gate(Option<Arc<Waiting>>);
+
+type Waiting = dyn Fn(&Sys) + Send + Sync;
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

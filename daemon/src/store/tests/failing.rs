@@ -10,6 +10,7 @@ use super::{
         power::Variant,
     },
     invariants::{Checked, after_power_loss, descriptors, sound, tidy},
+    kept::Parts,
     power::{points, record},
     scenarios::{LONG, Scenario},
     world::{Ack, Promises, World},
@@ -57,6 +58,24 @@ fn spared(mut promises: Promises, step: &Step) -> Promises {
     promises
 }
 
+/// Of a part of which an fsync failed nothing is left to go on with, though its last checkpoint may be as it was.
+async fn poisoned(scenario: Scenario, step: &Step, store: &Store) -> Checked {
+    let grows = matches!(
+        scenario,
+        Scenario::FetchCut | Scenario::Replica | Scenario::ImportCut | Scenario::ImportOn
+    );
+    let synced =
+        matches!(step.kind, Kind::SyncFile | Kind::SyncFolder) && step.path.starts_with("store/partial");
+    if !grows || !synced {
+        return Ok(());
+    }
+    let parts = Parts::of(store).await?;
+    match parts.fetches.is_empty() && parts.imports.is_empty() {
+        true => Ok(()),
+        false => Err("an fsync of it failed, and it is believed".to_owned()),
+    }
+}
+
 /// The store says what of its own disk failed.
 fn noted(store: &Store, step: &Step, errno: Errno) -> Checked {
     let ours = step.path != Path::new("a passed file");
@@ -100,6 +119,7 @@ async fn fail(scenario: Scenario, point: usize, errno: Errno) -> Checked {
             .map_err(|error| format!("open again: {error}"))?,
     };
     sound(&store, &spared(world.promises(usize::MAX), step)).await?;
+    poisoned(scenario, step, &store).await?;
     // One that could not be removed is still there.
     if step.kind != Kind::Remove {
         tidy(&store).await?;

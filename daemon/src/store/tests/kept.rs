@@ -94,8 +94,8 @@ impl Parts {
     }
 }
 
-fn read(path: PathBuf) -> Result<Vec<u8>, String> {
-    fs::read(&path).map_err(failed(&format!("read {}", path.display())))
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(failed(&format!("read {}", path.display())))
 }
 
 /// The file that a part has, or has soon.
@@ -107,7 +107,7 @@ fn fetch_is_true(store: &Store, partial: &partials::Partial) -> Checked {
     let (disk, name, size) = (&store.inner.disk, partial.hash.to_string(), partial.size);
     let groups = partial.groups.as_ref().ok_or("a row without a bitmap")?;
     let named = |kind| disk.named(kind, partial.hash);
-    let bytes = read(either(disk.partials().join(&name), named(disk::Kind::Content)))?;
+    let bytes = read(&either(disk.partials().join(&name), named(disk::Kind::Content)))?;
     ensure!(
         bytes.len() as u64 == size,
         "a part has {} bytes of {size}",
@@ -116,7 +116,7 @@ fn fetch_is_true(store: &Store, partial: &partials::Partial) -> Checked {
     let mut values = Vec::new();
     if Layer::group_count(size) > 0 {
         let layer = disk.partials().join(partial_files::layer_name(&name));
-        values = read(either(layer, named(disk::Kind::Layer)))?;
+        values = read(&either(layer, named(disk::Kind::Layer)))?;
     }
     let values = values.as_chunks().0.to_vec();
     let layer = Layer::from_values(partial.hash, size, values);
@@ -133,8 +133,8 @@ fn fetch_is_true(store: &Store, partial: &partials::Partial) -> Checked {
 
 fn import_is_true(store: &Store, import: &cut_imports::CutImport) -> Checked {
     let folder = store.inner.disk.partials();
-    let copy = read(folder.join(&import.name))?;
-    let values = read(folder.join(partial_files::layer_name(&import.name)))?;
+    let copy = read(&folder.join(&import.name))?;
+    let values = read(&folder.join(partial_files::layer_name(&import.name)))?;
     let (done, count) = (import.done as usize, (import.done / GROUP) as usize);
     ensure!(
         done > 0 && copy.len() >= done,
