@@ -81,7 +81,7 @@ fn of_transfers(rpc: &ControlRpc, lines: &mut Vec<HealthLine>) {
     let now = Timestamp::now();
     let stalled: Vec<_> = rpc
         .transfers
-        .all()
+        .of_account()
         .into_iter()
         .map(|transfer| (transfer.progress(), transfer))
         .filter(|(progress, _)| {

@@ -6,7 +6,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use jiff::Timestamp;
-use p2p_proto::{API_LEVEL, Failure, FailureKind, PeerName, rest::session::LoginRequest};
+use p2p_proto::{API_LEVEL, Failure, FailureKind, PeerName, UserName, rest::session::LoginRequest};
 use zeroize::Zeroizing;
 
 use super::{
@@ -47,19 +47,17 @@ pub async fn login(
     here: Here,
 ) -> Result<LoggedIn, Failure> {
     let ca = trust::establish(url, trust, sessions.pinned(url.as_str()).as_ref()).await?;
-    let held = !store.holds().await?.is_empty();
-    let account = sessions.account().filter(|_| held);
-    let others = |owner: &str| {
-        Failure::new(
-            FailureKind::NotPermitted,
-            format!("this peer holds files of {owner}; another account cannot use it"),
-        )
-        .hint(format!("log in as {owner}, and p2pctl rm what is here first"))
-    };
-    if let Some(account) = &account
-        && account.user.as_str() != user
+    // Before the password leaves this machine, as far as a name tells.
+    let account = sessions.account().filter(|account| account.user.as_str() != user);
+    if let Some(account) = account
+        && keeps(store).await?
     {
-        return Err(others(account.user.as_str()));
+        return Err(keeps_files_of(account.user.as_str()));
+    }
+    if let Some(session) = sessions.current()
+        && session.record.user.as_str() != user
+    {
+        return Err(logged_in_already(&session.record.user));
     }
     let client = DirectoryClient::new(url.as_str(), &ca.pem, None)?;
     let addresses = here.addresses.clone();
@@ -98,15 +96,12 @@ pub async fn login(
             .filter(|address| !answered.contains(address))
             .collect(),
     };
-    if let Some(account) = account
-        && (account.cluster, account.user_id) != (record.cluster, record.user_id)
-    {
-        // The name is the same, the account is not: another directory, or made anew.
+    if let Err(refused) = is_free_for(sessions, store, &record).await {
         let fresh = DirectoryClient::new(url.as_str(), &ca.pem, Some(&record.token))?;
         if let Err(error) = fresh.logout().await {
             tracing::warn!("the refused session could not be ended at the directory: {error}");
         }
-        return Err(others(&format!("{} of another directory", account.user)));
+        return Err(refused);
     }
     let same = sessions
         .account()
@@ -122,6 +117,45 @@ pub async fn login(
         .map(|address| (address, answered.contains(&address)))
         .collect();
     Ok(LoggedIn { session, addresses })
+}
+
+/// Something of the last account is stored here, or about to be published.
+async fn keeps(store: &Store) -> Result<bool, Failure> {
+    Ok(!store.holds().await?.is_empty() || !store.unfinished_publishing().await?.is_empty())
+}
+
+fn keeps_files_of(owner: &str) -> Failure {
+    let message = format!("this peer holds files of {owner}; another account cannot use it");
+    Failure::new(FailureKind::NotPermitted, message)
+        .hint(format!("log in as {owner}, and p2pctl rm what is here first"))
+}
+
+fn logged_in_already(user: &UserName) -> Failure {
+    let message = format!("{user} is logged in here; another account must wait for the logout");
+    Failure::new(FailureKind::NotPermitted, message).hint("p2pctl logout")
+}
+
+/// Nothing of another account is here, and it is not logged in: its transfers end with its session, and what they keep is
+/// then seen.
+async fn is_free_for(sessions: &Sessions, store: &Store, record: &SessionRecord) -> Result<(), Failure> {
+    let mine = (record.cluster, record.user_id);
+    if let Some(session) = sessions.current()
+        && (session.record.cluster, session.record.user_id) != mine
+    {
+        return Err(logged_in_already(&session.record.user));
+    }
+    if let Some(last) = sessions.account()
+        && (last.cluster, last.user_id) != mine
+        && keeps(store).await?
+    {
+        // The name may be the same, and the account another: of another directory, or made anew.
+        let owner = match last.user == record.user {
+            true => format!("{} of another directory", last.user),
+            false => last.user.to_string(),
+        };
+        return Err(keeps_files_of(&owner));
+    }
+    Ok(())
 }
 
 fn fingerprint_in_use(ca: &TrustedCa) -> Result<String, Failure> {

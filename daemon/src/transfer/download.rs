@@ -44,7 +44,7 @@ pub(super) async fn go(
     let publication = &fetch.publication;
     let in_store = matches!(fetch.keep, Keep::InStore);
     if in_store && matches!(shared.store.content(publication.hash).await, Ok(Some(_))) {
-        hold(shared, publication).await?;
+        hold(shared, transfer.id, publication).await?;
         return outputs(shared, transfer, publication).await;
     }
     let session = shared.sessions.require().map_err(Halt::Wait)?;
@@ -182,18 +182,23 @@ async fn keep(
     publication: &Publication,
     incoming: Incoming,
 ) -> Result<(), Halt> {
-    let (held, publication) = (Arc::clone(shared), publication.clone());
+    let (held, id, publication) = (Arc::clone(shared), transfer.id, publication.clone());
     let keeping = transfer.tasks().spawn(async move {
         incoming.commit().await?;
-        hold(&held, &publication).await
+        hold(&held, id, &publication).await
     });
     let kept = keeping.await;
     kept.map_err(|_| Failure::new(FailureKind::Internal, "the copy could not be kept"))??;
     Ok(())
 }
 
-/// The content is in the store: hold it under this publication, and tell the directory.
-async fn hold(shared: &Shared, publication: &Publication) -> Result<(), Failure> {
+/// The content is in the store: hold it under this publication, and tell the directory. What one account may see is not
+/// kept for another that has logged in meanwhile.
+async fn hold(shared: &Shared, id: u64, publication: &Publication) -> Result<(), Failure> {
+    if let Err(failure) = shared.is_of_this_account(id) {
+        shared.store.forget_unheld(publication.hash).await?;
+        return Err(failure);
+    }
     let already = shared.store.hold(publication.id).await?.is_some();
     shared.store.add_hold(publication).await?;
     if already {

@@ -45,7 +45,7 @@ use self::{
 };
 use crate::{
     directory::index::Announcer,
-    identity::session::Sessions,
+    identity::session::{Session, Sessions},
     meter::Meter,
     store::{Store, StoreError},
 };
@@ -262,9 +262,11 @@ impl Transfers {
             if wait {
                 running.be_patient();
             }
-            // Asked for again, it is wanted again.
-            running.want(Intent::Run);
-            self.0.look_again.notify_waiters();
+            // Asked for again here, it is wanted again. Another peer cannot say that of what somebody here paused.
+            if placed_by.is_none() {
+                running.want(Intent::Run);
+                self.0.look_again.notify_waiters();
+            }
             return Ok(running.attach(goes_on_alone));
         }
         let job = Job::Download {
@@ -301,12 +303,21 @@ impl Transfers {
         self.0.entries().into_iter().map(|entry| entry.transfer).collect()
     }
 
+    /// The same, of the account that is logged in, or was last.
+    #[must_use]
+    pub fn of_account(&self) -> Vec<Arc<Transfer>> {
+        let mut all = self.all();
+        all.retain(|transfer| self.0.is_of_last_account(transfer.id));
+        all
+    }
+
     /// The transfer with this number.
     ///
     /// # Errors
     /// `NotFound`.
     pub fn get(&self, id: u64) -> Result<Arc<Transfer>, Failure> {
         let found = self.0.map().get(&id).map(|entry| Arc::clone(&entry.transfer));
+        let found = found.filter(|_| self.0.is_of_last_account(id));
         found.ok_or_else(|| {
             Failure::new(FailureKind::NotFound, format!("no transfer {id}")).hint("p2pctl transfers")
         })
@@ -485,12 +496,26 @@ impl Shared {
         }
     }
 
-    /// Nobody is logged in any more.
-    async fn logged_out(&self) {
+    /// The transfer's account is logged in no more: nobody is, or somebody else. A logout that a login follows at once
+    /// may be missed as such.
+    async fn logged_out(&self, id: u64) {
+        let account = self.account(id);
         let mut sessions = self.sessions.subscribe();
+        let others = |session: &Option<Arc<Session>>| match (session, account) {
+            (Some(session), Some(account)) => AccountId::of(session) != account,
+            (session, _) => session.is_none(),
+        };
         // A sender that is gone means that the daemon stops, and that is told elsewhere.
-        if sessions.wait_for(Option::is_none).await.is_err() {
+        if sessions.wait_for(others).await.is_err() {
             std::future::pending::<()>().await;
+        }
+    }
+
+    /// It is the account's that is logged in, or was last. What others did here is not this one's to know.
+    fn is_of_last_account(&self, id: u64) -> bool {
+        match (self.sessions.account(), self.account(id)) {
+            (Some(last), Some(account)) => (last.cluster, last.user_id) == (account.cluster, account.user),
+            _ => true,
         }
     }
 
@@ -580,7 +605,7 @@ async fn drive(shared: &Arc<Shared>, transfer: &Arc<Transfer>, work: &mut Work) 
             biased;
             () = soft.cancelled() => return End::Later,
             _ = transfer.intends_other_than(Intent::Run) => continue,
-            () = shared.logged_out() => Err(Halt::Wait(Failure::not_logged_in())),
+            () = shared.logged_out(transfer.id) => Err(Halt::Wait(Failure::not_logged_in())),
             went = go(shared, transfer, work) => went,
         };
         let why = match went {

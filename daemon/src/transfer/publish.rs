@@ -50,6 +50,7 @@ pub struct Publisher {
 /// A stream on its way in.
 pub struct Streaming {
     import: StreamImport,
+    account: AccountId,
     uploading: Uploading,
 }
 
@@ -81,7 +82,8 @@ impl Publisher {
         uid: Option<u32>,
         progress: ProgressSink,
     ) -> Result<Publication, Failure> {
-        let uploading = Arc::new(self.uploading(wish, size, uid)?);
+        let (account, uploading) = self.uploading(wish, size, uid)?;
+        let uploading = Arc::new(uploading);
         let counting = Arc::clone(&uploading);
         let sink: ProgressSink = Arc::new(move |bytes| {
             counting.reached(bytes);
@@ -91,7 +93,7 @@ impl Publisher {
             imported = self.store.import_file(source, sink) => match imported {
                 Ok(imported) => {
                     uploading.imported(imported.hash, imported.size);
-                    self.publish(wish, imported).await
+                    self.publish(wish, imported, account).await
                 }
                 Err(error) => Err(import_failed(&wish.name, error)),
             },
@@ -101,14 +103,21 @@ impl Publisher {
         published
     }
 
-    fn uploading(&self, wish: &Wish, size: Option<u64>, uid: Option<u32>) -> Result<Uploading, Failure> {
+    /// The account whose upload this is and stays, whoever is logged in when it ends.
+    fn uploading(
+        &self,
+        wish: &Wish,
+        size: Option<u64>,
+        uid: Option<u32>,
+    ) -> Result<(AccountId, Uploading), Failure> {
         let session = self.sessions.require()?;
+        let account = AccountId::of(&session);
         let job = Job::Upload {
             owner: session.record.user.clone(),
             name: wish.name.clone(),
             size,
         };
-        self.transfers.uploading(job, uid)
+        Ok((account, self.transfers.uploading(job, uid)?))
     }
 
     /// Begins an import from a stream.
@@ -116,9 +125,13 @@ impl Publisher {
     /// # Errors
     /// `NotLoggedIn`, or the store's.
     pub async fn stream(&self, wish: &Wish, uid: Option<u32>) -> Result<Streaming, Failure> {
-        let uploading = self.uploading(wish, None, uid)?;
+        let (account, uploading) = self.uploading(wish, None, uid)?;
         let import = self.store.import_stream().await?;
-        Ok(Streaming { import, uploading })
+        Ok(Streaming {
+            import,
+            account,
+            uploading,
+        })
     }
 
     /// Publishes what a stream brought.
@@ -126,11 +139,15 @@ impl Publisher {
     /// # Errors
     /// As [`Self::file`].
     pub async fn finish(&self, stream: Streaming, wish: &Wish) -> Result<Publication, Failure> {
-        let Streaming { import, uploading } = stream;
+        let Streaming {
+            import,
+            account,
+            uploading,
+        } = stream;
         let published = match import.finish().await {
             Ok(imported) => {
                 uploading.imported(imported.hash, imported.size);
-                self.publish(wish, imported).await
+                self.publish(wish, imported, account).await
             }
             Err(error) => Err(import_failed(&wish.name, error)),
         };
@@ -138,7 +155,12 @@ impl Publisher {
         published
     }
 
-    async fn publish(&self, wish: &Wish, imported: Imported) -> Result<Publication, Failure> {
+    async fn publish(
+        &self,
+        wish: &Wish,
+        imported: Imported,
+        account: AccountId,
+    ) -> Result<Publication, Failure> {
         let request = PublishRequest {
             id: Uuid::now_v7(),
             name: wish.name.clone(),
@@ -147,13 +169,13 @@ impl Publisher {
             visibility: wish.visibility,
         };
         let noted = Noted {
-            account: AccountId::of(&*self.sessions.require()?),
+            account,
             request: request.clone(),
         };
         let noted = serde_json::to_string(&noted)
             .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
         let published = match self.store.will_publish(request.id, request.hash, noted).await {
-            Ok(()) => self.register(&request).await,
+            Ok(()) => self.register(&request, account).await,
             Err(error) => Err(error.into()),
         };
         if published.is_err() {
@@ -168,8 +190,12 @@ impl Publisher {
         Ok(())
     }
 
-    async fn register(&self, request: &PublishRequest) -> Result<Publication, Failure> {
+    async fn register(&self, request: &PublishRequest, account: AccountId) -> Result<Publication, Failure> {
         let session = self.sessions.require()?;
+        if AccountId::of(&session) != account {
+            let message = "another account is logged in now; nothing was published";
+            return Err(Failure::new(FailureKind::NotPermitted, message));
+        }
         let publication = match session.client.publish(request).await {
             // The answer may have been lost: the id makes a repeat harmless.
             Err(failure) if failure.kind == FailureKind::Unreachable => {
@@ -187,14 +213,6 @@ impl Publisher {
         Ok(publication)
     }
 
-    async fn again(&self, noted: &Noted) -> Result<Publication, Failure> {
-        if AccountId::of(&*self.sessions.require()?) != noted.account {
-            let message = "another account is logged in now";
-            return Err(Failure::new(FailureKind::NotPermitted, message));
-        }
-        self.register(&noted.request).await
-    }
-
     /// Asks again for what an earlier run had begun to publish, until each is published or refused, or `stop`.
     ///
     /// # Errors
@@ -209,7 +227,7 @@ impl Publisher {
             let mut sessions = self.sessions.subscribe();
             let mut still = Vec::new();
             for noted in left {
-                match self.again(&noted).await {
+                match self.register(&noted.request, noted.account).await {
                     Ok(_) => {}
                     Err(failure)
                         if matches!(failure.kind, FailureKind::Unreachable | FailureKind::NotLoggedIn) =>

@@ -25,7 +25,7 @@ const TICK: Duration = Duration::from_millis(250);
 pub fn list(transfers: &Transfers) -> TransfersResponse {
     TransfersResponse {
         transfers: transfers
-            .all()
+            .of_account()
             .iter()
             .map(|transfer| convert::transfer(transfer))
             .collect(),

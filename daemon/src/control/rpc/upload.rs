@@ -125,7 +125,12 @@ pub async fn stream(
             }
         }
     }
-    let publication = rpc.publisher.finish(import, &wish).await?;
+    // As above: a client that goes now does not cut the publication in the middle.
+    let publisher = rpc.publisher.clone();
+    let finishing = tokio::spawn(async move { publisher.finish(import, &wish).await });
+    let publication = finishing
+        .await
+        .map_err(|died| Failure::new(FailureKind::Internal, died.to_string()))??;
     Ok(UploadStreamResponse {
         done: Some(finished(rpc, uid, &publication, copies)?),
     })
