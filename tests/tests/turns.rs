@@ -55,19 +55,20 @@ fn names(peer: &Peer, command: &str, field: &str) -> Vec<String> {
 }
 
 #[test]
-fn another_account_waits_for_the_logout() {
+fn another_account_takes_the_place_of_one_that_keeps_nothing() {
     let (world, bob) = world();
     let (peer, directory) = (&world.peers[0], &world.directory);
-    let refused = peer.try_login(&directory.url, &directory.fingerprint, &bob);
-    assert_eq!(
-        refused.says(5),
-        "p2pctl: ana is logged in here; another account must wait for the logout. Try: p2pctl logout"
-    );
-    assert_eq!(peer.json(&["whoami"])["user"], "ana");
-    peer.login(directory, &world.ana);
-    assert_eq!(peer.ctl(&["logout"]).code, 0);
     peer.login(directory, &bob);
     assert_eq!(peer.json(&["whoami"])["user"], "bob");
+    let (source, _) = world.file("his.txt", 1, 100);
+    peer.upload(&source);
+    let refused = peer
+        .try_login(&directory.url, &directory.fingerprint, &world.ana)
+        .says(5);
+    assert!(refused.contains("holds files of bob"), "{refused}");
+    // Who was refused has taken nothing.
+    assert_eq!(peer.json(&["whoami"])["user"], "bob");
+    assert_eq!(names(peer, "search", "files"), ["his.txt"]);
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn a_download_is_kept_for_its_account_only() {
         let transfer = peer.transfer("download", "secret.tar")?;
         (transfer["done_bytes"].as_u64()? > 4 * MIB).then_some(())
     });
-    assert_eq!(peer.ctl(&["logout"]).code, 0);
+    // Without a logout before it.
     peer.login(&world.directory, &bob);
     proxy.gate(u64::MAX);
     assert!(names(peer, "transfers", "transfers").is_empty());

@@ -6,7 +6,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use jiff::Timestamp;
-use p2p_proto::{API_LEVEL, Failure, FailureKind, PeerName, UserName, rest::session::LoginRequest};
+use p2p_proto::{API_LEVEL, Failure, FailureKind, PeerName, rest::session::LoginRequest};
 use zeroize::Zeroizing;
 
 use super::{
@@ -54,11 +54,6 @@ pub async fn login(
     {
         return Err(keeps_files_of(account.user.as_str()));
     }
-    if let Some(session) = sessions.current()
-        && session.record.user.as_str() != user
-    {
-        return Err(logged_in_already(&session.record.user));
-    }
     let client = DirectoryClient::new(url.as_str(), &ca.pem, None)?;
     let addresses = here.addresses.clone();
     let request = LoginRequest {
@@ -96,7 +91,7 @@ pub async fn login(
             .filter(|address| !answered.contains(address))
             .collect(),
     };
-    if let Err(refused) = is_free_for(sessions, store, &record).await {
+    if let Err(refused) = make_place_for(sessions, store, &record).await {
         let fresh = DirectoryClient::new(url.as_str(), &ca.pem, Some(&record.token))?;
         if let Err(error) = fresh.logout().await {
             tracing::warn!("the refused session could not be ended at the directory: {error}");
@@ -130,22 +125,33 @@ fn keeps_files_of(owner: &str) -> Failure {
         .hint(format!("log in as {owner}, and p2pctl rm what is here first"))
 }
 
-fn logged_in_already(user: &UserName) -> Failure {
-    let message = format!("{user} is logged in here; another account must wait for the logout");
-    Failure::new(FailureKind::NotPermitted, message).hint("p2pctl logout")
+/// Makes place for this account. Nothing of another one may be here; one that is still logged in is logged out first, so
+/// that its transfers end with its session, and what they kept to the last is seen.
+async fn make_place_for(sessions: &Sessions, store: &Store, record: &SessionRecord) -> Result<(), Failure> {
+    let mine = (record.cluster, record.user_id);
+    nothing_of_another(sessions, store, record).await?;
+    let other = sessions
+        .current()
+        .filter(|session| (session.record.cluster, session.record.user_id) != mine);
+    let Some(other) = other else {
+        return Ok(());
+    };
+    if let Err(error) = other.client.logout().await {
+        // It has ended there already when this login was at the same directory.
+        tracing::debug!("the session before was not ended at its directory: {error}");
+    }
+    sessions.end(&format!("{} logged in here", record.user))?;
+    tracing::info!(ACCOUNT = %other.record.user, "logged out, for {}", record.user);
+    nothing_of_another(sessions, store, record).await
 }
 
-/// Nothing of another account is here, and it is not logged in: its transfers end with its session, and what they keep is
-/// then seen.
-async fn is_free_for(sessions: &Sessions, store: &Store, record: &SessionRecord) -> Result<(), Failure> {
-    let mine = (record.cluster, record.user_id);
-    if let Some(session) = sessions.current()
-        && (session.record.cluster, session.record.user_id) != mine
-    {
-        return Err(logged_in_already(&session.record.user));
-    }
+async fn nothing_of_another(
+    sessions: &Sessions,
+    store: &Store,
+    record: &SessionRecord,
+) -> Result<(), Failure> {
     if let Some(last) = sessions.account()
-        && (last.cluster, last.user_id) != mine
+        && (last.cluster, last.user_id) != (record.cluster, record.user_id)
         && keeps(store).await?
     {
         // The name may be the same, and the account another: of another directory, or made anew.
