@@ -207,7 +207,7 @@ fn background(rpc: &ControlRpc, lifecycle: &Lifecycle) {
     let healing = heal_task(rpc.transfers.clone(), rpc.store.clone(), lifecycle.soft().clone());
     lifecycle.spawn("healing", healing);
     let publisher = rpc.publisher.clone();
-    let publishing = publisher.finish_unfinished(lifecycle.soft().clone());
+    let publishing = publisher.settle_pending(lifecycle.soft().clone());
     lifecycle.spawn("publishing", publishing);
     if let Some(ByteCount(rate)) = rpc.config.store.scrub_rate.0 {
         let (store, every) = (rpc.store.clone(), rpc.config.store.scrub_every.0);

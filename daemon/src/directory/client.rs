@@ -15,7 +15,7 @@ use p2p_proto::{
         session::{Credentials, LoginRequest, LoginResponse, PingRequest, PingResponse, RenewRequest},
     },
 };
-use reqwest::{Method, RequestBuilder, Response};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use rustls::{CertificateError, Error as TlsError};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -37,6 +37,15 @@ pub struct DirectoryClient {
 
 /// A refusal, in the words of the directory or of the way to it.
 type Refused = Failure;
+
+/// Why a publication was not confirmed.
+#[derive(Debug)]
+pub enum PublishError {
+    /// The directory does not have it: it was never asked, or said no.
+    Refused(Failure),
+    /// The answer was lost: it may have it.
+    Unknown(Failure),
+}
 
 impl DirectoryClient {
     /// A client that trusts only this CA (PEM).
@@ -104,12 +113,28 @@ impl DirectoryClient {
         self.send(Method::POST, "/ping", |r| r.json(body)).await
     }
 
-    /// `POST /publications`.
+    /// `POST /publications`. The same id again is harmless.
     ///
     /// # Errors
-    /// See [`Self::login`].
-    pub async fn publish(&self, body: &PublishRequest) -> Result<Publication, Refused> {
-        self.send(Method::POST, "/publications", |r| r.json(body)).await
+    /// See [`Self::login`]; and whether the directory may have it all the same.
+    pub async fn publish(&self, body: &PublishRequest) -> Result<Publication, PublishError> {
+        use PublishError::{Refused, Unknown};
+        let request = self.request(Method::POST, "/publications").json(body);
+        let response = request.send().await.map_err(|error| match error.is_connect() {
+            true => Refused(self.away(&error)),
+            false => Unknown(self.away(&error)),
+        })?;
+        let status = response.status();
+        if status.is_success() {
+            return self.body(response).await.map_err(Unknown);
+        }
+        match self.problem(response).await {
+            // What failed over there may have failed after it was written.
+            Ok(problem) if status == StatusCode::INTERNAL_SERVER_ERROR => Err(Unknown(self.refusal(problem))),
+            Ok(problem) => Err(Refused(self.refusal(problem))),
+            // Of somebody between.
+            Err(strange) => Err(Unknown(strange)),
+        }
     }
 
     /// `DELETE /publications/{id}`.

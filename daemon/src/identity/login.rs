@@ -116,7 +116,7 @@ pub async fn login(
 
 /// Something of the last account is stored here, or about to be published.
 async fn keeps(store: &Store) -> Result<bool, Failure> {
-    Ok(!store.holds().await?.is_empty() || !store.unfinished_publishing().await?.is_empty())
+    Ok(!store.holds().await?.is_empty() || !store.unpublished().await?.is_empty())
 }
 
 fn keeps_files_of(owner: &str) -> Failure {

@@ -9,34 +9,6 @@ use std::{
 use p2p_proto::ContentHash;
 use tokio::sync::Notify;
 
-/// How many have brought a content that they are about to hold. While there is a claim a content is not removed. Made
-/// and asked by whoever has the writer connection, so that no removal slips in between.
-#[derive(Default)]
-pub(super) struct Claims(Mutex<HashMap<ContentHash, usize>>);
-
-impl Claims {
-    fn map(&self) -> MutexGuard<'_, HashMap<ContentHash, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn add(&self, hash: ContentHash) {
-        *self.map().entry(hash).or_default() += 1;
-    }
-
-    pub(super) fn any(&self, hash: ContentHash) -> bool {
-        self.map().contains_key(&hash)
-    }
-
-    /// One less; none is fine.
-    pub(super) fn release(&self, hash: ContentHash) {
-        let mut map = self.map();
-        match map.get_mut(&hash) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(map.remove(&hash)),
-        }
-    }
-}
-
 /// Whose the partial file of a content is: of a fetch, or for a moment of whoever tidies up.
 #[derive(Clone, Default)]
 pub(super) struct Fetching(Arc<Fetches>);

@@ -6,27 +6,44 @@
 
 use std::sync::Arc;
 
-use p2p_proto::ContentHash;
+use p2p_proto::{ContentHash, rest::publications::Publication};
 use sqlx::{Connection, Sqlite, Transaction};
+use uuid::Uuid;
 
 use super::{
     Inner, blocking, cut_imports, damage,
     disk::{Disk, Kind, TempFile},
     error::StoreError,
+    holds,
     layer::Layer,
     metadata::{self, Writer},
-    partials,
+    partials, publishing,
     space::Reservation,
 };
 
-/// A content that is durable and registered, and that its bringer has a claim on until it is held
-/// ([`super::Store::add_hold`]) or given up ([`super::Store::forget_unheld`]).
+/// A content that is durable and registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Imported {
     /// What it is.
     pub hash: ContentHash,
     /// Its bytes.
     pub size: u64,
+}
+
+/// What a content is for. It is written in the transaction that makes it one: no crash comes between the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Nothing: unless it is held soon it goes with the next start.
+    Nothing,
+    /// It is held under this publication.
+    Hold(Publication),
+    /// It is about to be published, and lives until that came to an end ([`super::Store::published_or_not`]).
+    Publish {
+        /// What it will be known as.
+        id: Uuid,
+        /// What the publisher has to remember of it; not the store's to read.
+        note: String,
+    },
 }
 
 /// All bytes of a content, written but not yet durable.
@@ -37,6 +54,7 @@ pub(super) struct Whole {
     pub(super) layer_file: Option<TempFile>,
     pub(super) reservation: Reservation,
     pub(super) origin: Origin,
+    pub(super) purpose: Purpose,
 }
 
 /// Where the bytes come from, and what the database knows of that.
@@ -97,7 +115,6 @@ pub(super) async fn commit(inner: Arc<Inner>, whole: Whole) -> Result<Imported, 
             tracing::warn!(%error, CONTENT_HASH = %done.hash, "what a fetch left stays until the next start");
         }
     }
-    inner.claims.add(done.hash);
     inner.arrived.notify_one();
     Ok(done)
 }
@@ -125,6 +142,11 @@ async fn register<'c>(
     }
     if let Origin::CutImport(name) = &whole.origin {
         cut_imports::delete(&mut tx, name).await?;
+    }
+    match &whole.purpose {
+        Purpose::Nothing => {}
+        Purpose::Hold(publication) => holds::insert(&mut tx, publication).await?,
+        Purpose::Publish { id, note } => publishing::insert(&mut tx, *id, hash, note).await?,
     }
     inner.before_commit()?;
     Ok((tx, idle))

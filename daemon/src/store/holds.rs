@@ -1,6 +1,6 @@
 //! Holds: which publications this peer serves, and with which content. The rows live in the database; each change of
-//! them is one transaction with its entry in the index log. A content lives as long as a hold, or a claim of somebody
-//! who has just brought it and is about to hold it.
+//! them is one transaction with its entry in the index log. A content lives as long as a hold, or what is about to be
+//! published of it (`publishing`); both come with it in one transaction where its bringer says so ([`super::Purpose`]).
 //!
 //! Dropping is database first, then the files: a crash between leaves files that no row names, and `Store::open`
 //! removes those.
@@ -58,7 +58,6 @@ impl Store {
             insert(&mut tx, &publication).await?;
             store.inner.before_commit()?;
             tx.commit().await?;
-            store.inner.claims.release(publication.hash);
             Ok(())
         })
         .await
@@ -117,10 +116,7 @@ impl Store {
             let hash = metadata::hash(&row, 0)?;
             let before = index_log::state(row.try_get(1)?)?;
             index_log::append(&mut tx, publication, Some(before), None).await?;
-            let gone = match store.inner.claims.any(hash) {
-                true => None,
-                false => store.forget_in(&mut tx, hash).await?,
-            };
+            let gone = store.forget_in(&mut tx, hash).await?;
             store.inner.before_commit()?;
             tx.commit().await?;
             store.removed(writer, hash, gone).await
@@ -128,8 +124,7 @@ impl Store {
         .await
     }
 
-    /// Gives up the claim that an import or a committed fetch has on its content: it will not be held. Without another
-    /// claim and without a hold the content goes. Returns the bytes freed.
+    /// Gives up a content: unless it is held, or about to be published, it goes. Returns the bytes freed.
     ///
     /// # Errors
     /// The database's.
@@ -137,10 +132,6 @@ impl Store {
         let store = self.clone();
         self.finish(async move {
             let mut writer = store.inner.metadata.writer().await?;
-            store.inner.claims.release(hash);
-            if store.inner.claims.any(hash) {
-                return Ok(0);
-            }
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
             let gone = store.forget_in(&mut tx, hash).await?;
             store.inner.before_commit()?;
@@ -219,7 +210,8 @@ struct Gone {
     _paused: Option<FetchGuard>,
 }
 
-async fn insert(db: &mut SqliteConnection, publication: &Publication) -> Result<(), StoreError> {
+/// The row, and its entry in the index log.
+pub(super) async fn insert(db: &mut SqliteConnection, publication: &Publication) -> Result<(), StoreError> {
     let hash = publication.hash;
     let size = metadata::size_of(db, hash)
         .await?

@@ -21,7 +21,7 @@ use super::{
     Inner, ProgressSink, Store, blocking,
     buffer::Buffer,
     checkpoint::Failed,
-    commit::{Imported, Origin, Whole, commit},
+    commit::{Imported, Origin, Purpose, Whole, commit},
     cut_imports::{self, Cut, Resumed, Saved},
     disk::TempFile,
     error::StoreError,
@@ -32,22 +32,29 @@ use super::{
 
 impl Store {
     /// Takes the whole regular file into the store, durably. Goes on at the checkpoint of an earlier import of the same
-    /// unchanged file. Stops soon after the caller is dropped, and keeps its last checkpoint then.
+    /// unchanged file. Stops soon after `cancel`, or after the caller was dropped, and keeps its last checkpoint then.
     ///
     /// # Errors
     /// [`StoreError::NotRegular`]; [`StoreError::NoSpace`] before the first byte; [`StoreError::SourceChanged`] when
     /// somebody wrote to it meanwhile. Then nothing is kept.
-    pub async fn import_file(&self, source: OwnedFd, progress: ProgressSink) -> Result<Imported, StoreError> {
-        let cancelled = self.inner.stopping.child_token();
+    pub async fn import_file(
+        &self,
+        source: OwnedFd,
+        purpose: Purpose,
+        progress: ProgressSink,
+        cancel: &CancellationToken,
+    ) -> Result<Imported, StoreError> {
+        let cancelled = cancel.child_token();
         let _guard = cancelled.clone().drop_guard();
         let (inner, source) = (self.inner.clone(), File::from(source));
-        self.finish(import(inner, source, progress, cancelled)).await
+        self.finish(import(inner, source, purpose, progress, cancelled)).await
     }
 }
 
 async fn import(
     inner: Arc<Inner>,
     source: File,
+    purpose: Purpose,
     progress: ProgressSink,
     cancelled: CancellationToken,
 ) -> Result<Imported, StoreError> {
@@ -90,7 +97,7 @@ async fn import(
             other => break other.map(drop),
         }
     };
-    pass.end(&inner, checkpoints.idle, result).await
+    pass.end(&inner, checkpoints.idle, purpose, result).await
 }
 
 /// What is durable of the import, or is becoming so.
@@ -264,7 +271,7 @@ impl Pass {
             if !self.shared {
                 self.write(offset, read)?;
             }
-            if self.cancelled.is_cancelled() {
+            if self.cancelled.is_cancelled() || self.inner.stopping.is_cancelled() {
                 return Err(StoreError::Cancelled);
             }
             self.layer.push(&self.buffer.bytes()[..read]);
@@ -307,6 +314,7 @@ impl Pass {
         mut self,
         inner: &Arc<Inner>,
         cut: Option<Cut>,
+        purpose: Purpose,
         result: Result<(), StoreError>,
     ) -> Result<Imported, StoreError> {
         let mut cut = cut.filter(|cut| cut.durable);
@@ -329,6 +337,7 @@ impl Pass {
             origin: cut
                 .as_ref()
                 .map_or(Origin::New, |cut| Origin::CutImport(cut.name.clone())),
+            purpose,
         };
         let done = commit(inner.clone(), whole).await?;
         if let Some(cut) = &mut cut {

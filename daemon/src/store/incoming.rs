@@ -16,7 +16,7 @@ use super::{
     Inner, Store, blocking,
     checkpoint::Since,
     claims::FetchGuard,
-    commit::{Origin, Whole, commit},
+    commit::{Origin, Purpose, Whole, commit},
     disk::TempFile,
     error::{StoreError, is_full},
     groups::Groups,
@@ -273,13 +273,13 @@ impl Incoming {
         self.shared.file.read_exact_at(buf, offset)
     }
 
-    /// Makes the content durable and, in the store, registers it; its bringer then has a claim on it as after an import.
-    /// When it was damaged, it is healed: its holds are complete again. Again, when it succeeded, is harmless.
+    /// Makes the content durable and, in the store, registers it with what it is for. When it was damaged, it is healed:
+    /// its holds are complete again. Again, when it succeeded, is harmless and changes nothing.
     ///
     /// # Errors
     /// [`StoreError::Incomplete`], and the fetch goes on; [`StoreError::Busy`] while another commits; any other one
     /// ends this fetch.
-    pub async fn commit(&self) -> Result<(), StoreError> {
+    pub async fn commit(&self, purpose: Purpose) -> Result<(), StoreError> {
         {
             let mut state = self.state();
             match state.stage {
@@ -301,7 +301,7 @@ impl Incoming {
         self.shared
             .store
             .finish(async move {
-                let result = shared.make_durable().await;
+                let result = shared.make_durable(purpose).await;
                 lock(&shared.state).stage = match result {
                     Ok(()) => Stage::Done,
                     Err(_) => Stage::Poisoned,
@@ -313,7 +313,7 @@ impl Incoming {
 }
 
 impl Shared {
-    async fn make_durable(self: &Arc<Self>) -> Result<(), StoreError> {
+    async fn make_durable(self: &Arc<Self>, purpose: Purpose) -> Result<(), StoreError> {
         let _turn = self.turn.acquire().await.map_err(|_| StoreError::Stopped)?;
         let stored = {
             let mut state = lock(&self.state);
@@ -333,6 +333,7 @@ impl Shared {
             layer_file: stored.layer_file,
             reservation: stored.reservation,
             origin: Origin::Fetch,
+            purpose,
         };
         commit(self.store.inner.clone(), whole).await.map(drop)
     }

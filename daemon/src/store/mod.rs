@@ -19,9 +19,10 @@
 //! `damage` puts aside what is not good any more, as a partial that the next fetch heals.
 //!
 //! `holds` says which publications a content is kept for, `index_log` is what the directory is told of that, and
-//! both change in one transaction. `space` promises room before the first byte is written; `claims` keeps a new
-//! content alive until somebody holds it, and says who works on a partial. These two live in memory and are made anew at
-//! each start, as `faults` is, which remembers what the disk refused.
+//! both change in one transaction. `publishing` keeps what the directory is asked to publish. What a content is brought
+//! for is written in the transaction that makes it one, so that a crash leaves both or neither. `space` promises room before
+//! the first byte is written; `claims` says who works on a partial. These two live in memory and are made anew at each
+//! start, as `faults` is, which remembers what the disk refused.
 //!
 //! # What a crash leaves
 //!
@@ -32,7 +33,8 @@
 //! | after a checkpoint's row | the files and a true row | keeps them; a fetch or import goes on there |
 //! | in a commit, after the fsync of the bytes, before the rename | the same, and perhaps the layer in `tmp/` | the same |
 //! | after the layer's rename or the content's, before the row | named files that no row knows | takes them back to `partial/` when a checkpoint speaks of them, or removes them |
-//! | after the row, before a hold | a content that nobody holds | removes row and files |
+//! | after the row | a content with its hold, or with its row in `publishing` | keeps it; the directory is asked again |
+//! | after a failed publication, before it is given up | a content that nobody holds | removes row and files |
 //! | after the hold | all of it, durable; the log has the change | nothing to do |
 //! | while a hold is dropped, before its transaction ends | all of it, still held | nothing to do |
 //! | after that, before the files are removed | named files that no row knows | removes them |
@@ -94,7 +96,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::{
     buffer::{BUFFER_LEN, Buffer},
-    commit::Imported,
+    commit::{Imported, Purpose},
     content::Content,
     damage::Damaged,
     error::StoreError,
@@ -103,13 +105,14 @@ pub use self::{
     incoming::Incoming,
     index_log::LoggedChange,
     layer::{BadLayer, ChainingValue, GROUP, Layer, LayerBuilder},
+    publishing::Unpublished,
     stream::StreamImport,
     transfers::TransferRow,
     verify::{Pace, Verdict},
 };
 use self::{
     checkpoint::CheckpointEvery,
-    claims::{Claims, Fetching, Once},
+    claims::{Fetching, Once},
     content::OpenContents,
     disk::{Disk, Refused},
     faults::Faults,
@@ -164,7 +167,6 @@ struct Inner {
     disk: Arc<Disk>,
     space: Arc<Space>,
     metadata: Metadata,
-    claims: Claims,
     fetching: Fetching,
     /// Sources of which an import has the checkpoints.
     importing: Once<String>,
@@ -226,7 +228,6 @@ impl Store {
             disk,
             space,
             metadata,
-            claims: Claims::default(),
             fetching: Fetching::default(),
             importing: Once::default(),
             doubted: Once::default(),

@@ -8,7 +8,7 @@ use tokio_util::bytes::Bytes;
 use super::{
     Inner, Store, blocking,
     buffer::{BUFFER_LEN, Buffer},
-    commit::{Imported, Origin, Whole, commit},
+    commit::{Imported, Origin, Purpose, Whole, commit},
     disk::TempFile,
     error::StoreError,
     layer::LayerBuilder,
@@ -91,7 +91,7 @@ impl StreamImport {
     ///
     /// # Errors
     /// As [`StreamImport::push`], and those of the disk; then nothing is kept.
-    pub async fn finish(mut self) -> Result<Imported, StoreError> {
+    pub async fn finish(mut self, purpose: Purpose) -> Result<Imported, StoreError> {
         let state = self.state.take().ok_or(StoreError::Poisoned)?;
         let State {
             file,
@@ -105,6 +105,7 @@ impl StreamImport {
             layer_file: None,
             reservation,
             origin: Origin::New,
+            purpose,
         };
         self.store.finish(commit(self.store.inner.clone(), whole)).await
     }

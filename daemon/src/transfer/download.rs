@@ -16,7 +16,7 @@ use super::{
     progress::{State, Transfer},
     swarm,
 };
-use crate::store::{Incoming, StoreError};
+use crate::store::{Incoming, Purpose, StoreError};
 
 /// How long the directory may take to hear of the new copy before the person is told "done"; a ping tells it later.
 const ANNOUNCE: Duration = Duration::from_secs(5);
@@ -67,7 +67,7 @@ pub(super) async fn go(
     transfer.enter(State::Verifying, "");
     match fetch.keep {
         Keep::InStore => keep(shared, transfer, publication, incoming).await?,
-        Keep::OnlyIn(_) => incoming.commit().await?,
+        Keep::OnlyIn(_) => incoming.commit(Purpose::Nothing).await?,
         Keep::Nowhere => {
             transfer.enter(State::Delivering, "");
             transfer.read_by_all().await;
@@ -175,7 +175,8 @@ fn seen_at(at: jiff::Timestamp) -> String {
     }
 }
 
-/// Makes the content durable and holds it, to the end once begun: between the two nobody may leave.
+/// Makes the content durable and holds it, in one step and to the end once begun. What one account may see is not kept
+/// for another that has logged in meanwhile.
 async fn keep(
     shared: &Arc<Shared>,
     transfer: &Transfer,
@@ -184,33 +185,42 @@ async fn keep(
 ) -> Result<(), Halt> {
     let (held, id, publication) = (Arc::clone(shared), transfer.id, publication.clone());
     let keeping = transfer.tasks().spawn(async move {
-        incoming.commit().await?;
-        hold(&held, id, &publication).await
+        held.is_of_this_account(id)?;
+        let already = held.store.hold(publication.id).await?.is_some();
+        incoming.commit(Purpose::Hold(publication.clone())).await?;
+        if let Err(failure) = held.is_of_this_account(id) {
+            held.store.drop_hold(publication.id).await?;
+            return Err(failure);
+        }
+        if !already {
+            announce(&held, &publication).await;
+        }
+        Ok(())
     });
     let kept = keeping.await;
     kept.map_err(|_| Failure::new(FailureKind::Internal, "the copy could not be kept"))??;
     Ok(())
 }
 
-/// The content is in the store: hold it under this publication, and tell the directory. What one account may see is not
-/// kept for another that has logged in meanwhile.
+/// The content is in the store: hold it under this publication too.
 async fn hold(shared: &Shared, id: u64, publication: &Publication) -> Result<(), Failure> {
-    if let Err(failure) = shared.is_of_this_account(id) {
-        shared.store.forget_unheld(publication.hash).await?;
-        return Err(failure);
-    }
+    shared.is_of_this_account(id)?;
     let already = shared.store.hold(publication.id).await?.is_some();
     shared.store.add_hold(publication).await?;
-    if already {
-        return Ok(());
+    if !already {
+        announce(shared, publication).await;
     }
+    Ok(())
+}
+
+/// The directory hears of the new copy, soon or with a ping.
+async fn announce(shared: &Shared, publication: &Publication) {
     if let Some(session) = shared.sessions.current() {
         let announced = tokio::time::timeout(ANNOUNCE, shared.announcer.announce(&session)).await;
         if !matches!(announced, Ok(Ok(()))) {
             tracing::warn!("the directory was not told of {}; a ping will", publication.name);
         }
     }
-    Ok(())
 }
 
 /// Writes the files that people wait for. That one of them cannot be written is its owner's matter, not the transfer's.

@@ -3,7 +3,7 @@
 //! A [`Transfer`] is one download, one upload, or one copy on another peer ([`job`]). [`Transfers`] owns them all and
 //! runs each: a go of [`download`] or [`place`], a wait when nobody can help now, and the next go with what is there.
 //! [`locate`] says who has a content, [`plan`] which piece comes next, [`source`] talks to one holder, [`deliver`] brings
-//! the bytes to the person who waits; [`publish`] is the way in; [`heal`] fetches anew what was found damaged. Which states
+//! the bytes to the person who waits; [`publish`] is the way in, and [`pending`] asks again for what the directory did not confirm; [`heal`] fetches anew what was found damaged. Which states
 //! a transfer goes through is in STATE.md beside this file.
 //!
 //! [`journal`] writes what must survive: after a restart every transfer that had not ended goes on, with the bytes that the
@@ -15,6 +15,7 @@ pub mod heal;
 pub mod job;
 pub mod journal;
 pub mod locate;
+mod pending;
 pub mod place;
 pub mod plan;
 pub mod progress;

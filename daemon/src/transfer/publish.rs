@@ -1,26 +1,28 @@
-//! Publishing: the bytes are imported and durable first, then the directory gives the name its version, then the hold is
-//! recorded and announced. Each step can be repeated: a crash before the request is noted leaves a content that nobody was
-//! told of, and the store removes it; after one the next start asks again under the same id.
+//! Publishing: the bytes are imported and durable first, together with a note of what they shall be called; then the
+//! directory gives the name its version, then the hold is recorded and announced. Each step can be repeated under the same
+//! id. What the directory refused, or was never asked, is given up. When its answer was lost it may have the name: then the
+//! content stays, and the directory is asked again ([`super::pending`]), also after a crash.
 
-use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{os::fd::OwnedFd, sync::Arc};
 
 use p2p_proto::{
-    Failure, FailureKind, FileName, Visibility,
-    rest::publications::{Publication, PublishRequest},
+    ContentHash, Failure, FailureKind, FileName, Visibility, rest::publications::Publication,
 };
-use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{Transfers, Uploading, job::Job, journal::AccountId, progress};
-use crate::{
-    directory::index::Announcer,
-    identity::session::Sessions,
-    store::{Imported, ProgressSink, Store, StoreError, StreamImport},
+use super::{
+    Transfers, Uploading,
+    job::Job,
+    journal::AccountId,
+    pending::{Noted, Pending, Wanted},
+    progress,
 };
-
-/// How often the directory is asked again for what an earlier run had begun.
-const ASK_AGAIN: Duration = Duration::from_secs(10);
+use crate::{
+    directory::{client::PublishError, index::Announcer},
+    identity::session::Sessions,
+    store::{Imported, ProgressSink, Purpose, Store, StoreError, StreamImport},
+};
 
 /// What the person wants.
 #[derive(Clone, Debug)]
@@ -31,13 +33,6 @@ pub struct Wish {
     pub visibility: Visibility,
 }
 
-/// What is written of a publication before the directory is asked.
-#[derive(Serialize, Deserialize)]
-struct Noted {
-    account: AccountId,
-    request: PublishRequest,
-}
-
 /// The way in.
 #[derive(Clone)]
 pub struct Publisher {
@@ -45,6 +40,7 @@ pub struct Publisher {
     store: Store,
     announcer: Announcer,
     transfers: Transfers,
+    pub(super) pending: Arc<Pending>,
 }
 
 /// A stream on its way in.
@@ -57,7 +53,7 @@ pub struct Streaming {
 impl Publisher {
     /// Publishes from this store under this session.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         sessions: Arc<Sessions>,
         store: Store,
         announcer: Announcer,
@@ -68,13 +64,23 @@ impl Publisher {
             store,
             announcer,
             transfers,
+            pending: Arc::default(),
         }
+    }
+
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    pub(super) const fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Imports the passed file and publishes it. `progress` is told how many bytes were read.
     ///
     /// # Errors
-    /// `NotLoggedIn` before a byte is read; `DiskFull`; those of the directory, and then nothing is kept.
+    /// `NotLoggedIn` before a byte is read; `DiskFull`; those of the directory, and then nothing is kept unless the
+    /// directory may have the name.
     pub async fn file(
         &self,
         (source, size): (OwnedFd, Option<u64>),
@@ -89,18 +95,47 @@ impl Publisher {
             counting.reached(bytes);
             progress(bytes);
         });
-        let published = tokio::select! {
-            imported = self.store.import_file(source, sink) => match imported {
-                Ok(imported) => {
-                    uploading.imported(imported.hash, imported.size);
-                    self.publish(wish, imported, account).await
-                }
-                Err(error) => Err(import_failed(&wish.name, error)),
-            },
-            () = uploading.cancelled() => Err(progress::interrupted("cancelled; nothing was published")),
+        let (id, purpose) = noted(wish, account);
+        let published = match self.import((source, id), purpose, sink, &uploading).await {
+            Ok(Some(imported)) => {
+                uploading.imported(imported.hash, imported.size);
+                self.publish(Wanted::new(id, wish, imported, account)).await
+            }
+            Ok(None) => Err(progress::interrupted("cancelled; nothing was published")),
+            Err(error) => Err(import_failed(&wish.name, error)),
         };
         uploading.end(published.as_ref().map(drop).map_err(Clone::clone));
         published
+    }
+
+    /// None when somebody cancelled it; then nothing of it stays, also when that came too late for the import.
+    async fn import(
+        &self,
+        (source, id): (OwnedFd, Uuid),
+        purpose: Purpose,
+        sink: ProgressSink,
+        uploading: &Uploading,
+    ) -> Result<Option<Imported>, StoreError> {
+        let cancel = CancellationToken::new();
+        let (store, cancelled) = (self.store.clone(), cancel.clone());
+        let mut importing =
+            tokio::spawn(async move { store.import_file(source, purpose, sink, &cancelled).await });
+        tokio::select! {
+            imported = &mut importing => imported.unwrap_or(Err(StoreError::Stopped)).map(Some),
+            () = uploading.cancelled() => {
+                cancel.cancel();
+                let publisher = self.clone();
+                // A source that answers nobody may keep it for long.
+                tokio::spawn(async move {
+                    if let Ok(Ok(imported)) = importing.await
+                        && let Err(error) = publisher.give_up(id, imported.hash).await
+                    {
+                        tracing::warn!("what was cancelled stays until the next start: {error}");
+                    }
+                });
+                Ok(None)
+            }
+        }
     }
 
     /// The account whose upload this is and stays, whoever is logged in when it ends.
@@ -144,10 +179,11 @@ impl Publisher {
             account,
             uploading,
         } = stream;
-        let published = match import.finish().await {
+        let (id, purpose) = noted(wish, account);
+        let published = match import.finish(purpose).await {
             Ok(imported) => {
                 uploading.imported(imported.hash, imported.size);
-                self.publish(wish, imported, account).await
+                self.publish(Wanted::new(id, wish, imported, account)).await
             }
             Err(error) => Err(import_failed(&wish.name, error)),
         };
@@ -155,56 +191,95 @@ impl Publisher {
         published
     }
 
-    async fn publish(
-        &self,
-        wish: &Wish,
-        imported: Imported,
-        account: AccountId,
-    ) -> Result<Publication, Failure> {
-        let request = PublishRequest {
-            id: Uuid::now_v7(),
-            name: wish.name.clone(),
-            hash: imported.hash,
-            size: imported.size,
-            visibility: wish.visibility,
+    /// What was imported and noted. An earlier upload under this name, of which nobody knows whether the directory has it,
+    /// is settled first: versions come in the order of the uploads. When it was of the same bytes it was this one.
+    async fn publish(&self, wanted: Wanted) -> Result<Publication, Failure> {
+        let (id, hash) = (wanted.request.id, wanted.request.hash);
+        let earlier = self.settle_earlier(&wanted).await;
+        let published = match earlier {
+            Ok(None) => self.register(&wanted).await,
+            Ok(Some(same)) => {
+                self.give_up(id, hash).await?;
+                return Ok(same);
+            }
+            Err(failure) => Err(PublishError::Refused(failure)),
         };
-        let noted = Noted {
-            account,
-            request: request.clone(),
-        };
-        let noted = serde_json::to_string(&noted)
-            .map_err(|error| Failure::new(FailureKind::Internal, error.to_string()))?;
-        let published = match self.store.will_publish(request.id, request.hash, noted).await {
-            Ok(()) => self.register(&request, account).await,
-            Err(error) => Err(error.into()),
-        };
-        if published.is_err() {
-            self.give_up(&request).await?;
+        match published {
+            Ok(publication) => Ok(publication),
+            Err(PublishError::Refused(failure)) => {
+                self.give_up(id, hash).await?;
+                Err(failure)
+            }
+            Err(PublishError::Unknown(failure)) => {
+                let name = wanted.request.name.clone();
+                self.pending.add(wanted);
+                let message = format!(
+                    "{}; whether {name} is published is not known yet: p2pd asks again",
+                    failure.message
+                );
+                Err(Failure { message, ..failure }.hint(format!("p2pctl info {name}")))
+            }
         }
-        published
     }
 
-    async fn give_up(&self, request: &PublishRequest) -> Result<(), Failure> {
-        self.store.published_or_not(request.id).await?;
-        self.store.forget_unheld(request.hash).await?;
+    /// Of the same bytes, when one was published.
+    async fn settle_earlier(&self, wanted: &Wanted) -> Result<Option<Publication>, Failure> {
+        let mut same = None;
+        for earlier in self.pending.under_the_name_of(wanted) {
+            if let Err(failure) = self.settle(&earlier).await? {
+                let message = format!("{}, asked for an earlier upload of it", failure.message);
+                return Err(Failure { message, ..failure });
+            }
+            same = self.store.hold(earlier.request.id).await?.map(|held| held.publication);
+            same = same.filter(|_| earlier.is_of_the_same_bytes(wanted));
+        }
+        Ok(same)
+    }
+
+    /// Asks again for what was not settled: Ok(Ok) when it is now, published or refused.
+    pub(super) async fn settle(&self, wanted: &Wanted) -> Result<Result<(), Failure>, Failure> {
+        let (id, name) = (wanted.request.id, &wanted.request.name);
+        match self.register(wanted).await {
+            Ok(_) => {}
+            Err(PublishError::Unknown(failure)) => return Ok(Err(failure)),
+            Err(PublishError::Refused(failure))
+                if matches!(failure.kind, FailureKind::Unreachable | FailureKind::NotLoggedIn) =>
+            {
+                return Ok(Err(failure));
+            }
+            Err(PublishError::Refused(failure)) => {
+                tracing::warn!("{name} was not published: {failure}");
+                self.give_up(id, wanted.request.hash).await?;
+            }
+        }
+        self.pending.remove(id);
+        Ok(Ok(()))
+    }
+
+    pub(super) async fn give_up(&self, id: Uuid, hash: ContentHash) -> Result<(), Failure> {
+        self.store.published_or_not(id).await?;
+        self.store.forget_unheld(hash).await?;
         Ok(())
     }
 
-    async fn register(&self, request: &PublishRequest, account: AccountId) -> Result<Publication, Failure> {
-        let session = self.sessions.require()?;
-        if AccountId::of(&session) != account {
+    async fn register(&self, wanted: &Wanted) -> Result<Publication, PublishError> {
+        let session = self.sessions.require().map_err(PublishError::Refused)?;
+        if AccountId::of(&session) != wanted.account {
             let message = "another account is logged in now; nothing was published";
-            return Err(Failure::new(FailureKind::NotPermitted, message));
+            let failure = Failure::new(FailureKind::NotPermitted, message);
+            return Err(PublishError::Refused(failure));
         }
-        let publication = match session.client.publish(request).await {
-            // The answer may have been lost: the id makes a repeat harmless.
-            Err(failure) if failure.kind == FailureKind::Unreachable => {
-                session.client.publish(request).await?
-            }
+        let publication = match session.client.publish(&wanted.request).await {
+            Err(PublishError::Unknown(first)) => match session.client.publish(&wanted.request).await {
+                // Nothing is known of the first.
+                Err(PublishError::Refused(again)) if again.kind == FailureKind::Unreachable => {
+                    return Err(PublishError::Unknown(first));
+                }
+                other => other?,
+            },
             other => other?,
         };
-        self.store.add_hold(&publication).await?;
-        self.store.published_or_not(request.id).await?;
+        self.keep(&publication).await.map_err(PublishError::Unknown)?;
         tracing::info!(CONTENT_HASH = %publication.hash, ACCOUNT = %publication.owner,
             "published {}/{}@{}", publication.owner, publication.name, publication.version);
         if let Err(failure) = self.announcer.announce(&session).await {
@@ -213,43 +288,18 @@ impl Publisher {
         Ok(publication)
     }
 
-    /// Asks again for what an earlier run had begun to publish, until each is published or refused, or `stop`.
-    ///
-    /// # Errors
-    /// When the store cannot be asked.
-    pub async fn finish_unfinished(self, stop: CancellationToken) -> anyhow::Result<()> {
-        let requests = self.store.unfinished_publishing().await?;
-        let mut left: Vec<Noted> = requests
-            .iter()
-            .filter_map(|request| serde_json::from_str(request).ok())
-            .collect();
-        while !left.is_empty() {
-            let mut sessions = self.sessions.subscribe();
-            let mut still = Vec::new();
-            for noted in left {
-                match self.register(&noted.request, noted.account).await {
-                    Ok(_) => {}
-                    Err(failure)
-                        if matches!(failure.kind, FailureKind::Unreachable | FailureKind::NotLoggedIn) =>
-                    {
-                        still.push(noted);
-                    }
-                    Err(failure) => {
-                        tracing::warn!("{} was not published: {failure}", noted.request.name);
-                        self.give_up(&noted.request).await?;
-                    }
-                }
-            }
-            left = still;
-            tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                () = tokio::time::sleep(ASK_AGAIN), if !left.is_empty() => {}
-                changed = sessions.changed(), if !left.is_empty() => changed?,
-                else => {}
-            }
-        }
+    async fn keep(&self, publication: &Publication) -> Result<(), Failure> {
+        self.store.add_hold(publication).await?;
+        self.store.published_or_not(publication.id).await?;
         Ok(())
     }
+}
+
+/// The id of a new publication, and what is written of it together with its content.
+fn noted(wish: &Wish, account: AccountId) -> (Uuid, Purpose) {
+    let id = Uuid::now_v7();
+    let note = Noted::of(wish, account).to_string();
+    (id, Purpose::Publish { id, note })
 }
 
 impl Streaming {

@@ -16,7 +16,7 @@ use p2p_daemon::{
         },
         server::Said,
     },
-    store::{Buffer, GROUP, Store, StoreConfig},
+    store::{Buffer, GROUP, Purpose, Store, StoreConfig},
     transfer::progress::Heard,
 };
 use p2p_proto::{
@@ -216,7 +216,7 @@ async fn holder(config: StoreConfig, content: &[u8]) -> Access {
     let store = Store::open(config).await.expect("a store");
     let mut import = store.import_stream().await.expect("an import");
     import.push(content.to_vec().into()).await.expect("a push");
-    let imported = import.finish().await.expect("a content");
+    let imported = import.finish(Purpose::Nothing).await.expect("a content");
     assert_eq!(imported.hash, ContentHash::of(content));
     let publication = Publication {
         id: Uuid::from_u128(1),

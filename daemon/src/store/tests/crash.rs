@@ -100,7 +100,7 @@ async fn newer_metadata_is_left_alone() {
             refused,
             StoreError::Newer {
                 found: 99,
-                known: 2,
+                known: 3,
                 ..
             }
         ),
@@ -116,7 +116,7 @@ async fn a_commit_outlives_its_caller() {
     let incoming = store.begin(ContentHash::of(b"abc"), 3).await.unwrap();
     assert!(incoming.write_piece(0, b"abc").unwrap());
     {
-        let mut commit = std::pin::pin!(incoming.commit());
+        let mut commit = std::pin::pin!(incoming.commit(Purpose::Nothing));
         // Polled once, so that it has begun, and then dropped.
         let _ = futures::poll!(&mut commit);
     }

@@ -73,8 +73,16 @@ pub(super) async fn fetch_some(
 
 /// Fetches what is missing, and holds it.
 pub(super) async fn fetch_rest(world: &World, store: &Store) -> Result<(), StoreError> {
-    let done = bring_all(store, &long()).await?;
-    world.hold(store, 1, done).await
+    let publication = of_first(&long());
+    bring_all(store, &long(), Purpose::Hold(publication.clone())).await?;
+    world.came(publication);
+    Ok(())
+}
+
+/// What is held of these bytes.
+fn of_first(bytes: &[u8]) -> Publication {
+    let (hash, size) = (ContentHash::of(bytes), bytes.len() as u64);
+    publication(1, Imported { hash, size })
 }
 
 /// The same after a neighbour came.
@@ -84,7 +92,7 @@ pub(super) async fn neighbour_then_rest(world: &World, store: &Store) -> Result<
 }
 
 /// Fetches whatever is not there yet.
-pub(super) async fn bring_all(store: &Store, bytes: &[u8]) -> Result<Imported, StoreError> {
+pub(super) async fn bring_all(store: &Store, bytes: &[u8], purpose: Purpose) -> Result<(), StoreError> {
     let layer = layer_of(bytes);
     let (hash, size) = (layer.hash(), layer.size());
     let incoming = store.begin(hash, size).await?;
@@ -93,8 +101,7 @@ pub(super) async fn bring_all(store: &Store, bytes: &[u8]) -> Result<Imported, S
     for group in (0..bytes.chunks(GROUP_LEN).len()).filter(|group| !there.contains(group)) {
         write(&incoming, bytes, group)?;
     }
-    incoming.commit().await?;
-    Ok(Imported { hash, size })
+    incoming.commit(purpose).await
 }
 
 /// Imports up to the first checkpoint; then the source cannot be read.
@@ -186,9 +193,7 @@ pub(super) async fn verify_and_heal(world: &World, store: &Store, damage: Damage
     }
     let hash = ContentHash::of(&damage.bytes());
     neighbour_comes(world, store, hash).await?;
-    bring_all(store, &damage.bytes()).await?;
+    bring_all(store, &damage.bytes(), Purpose::Hold(of_first(&damage.bytes()))).await?;
     world.ack(Ack::Over(hash));
-    // The hold is there already.
-    store.forget_unheld(hash).await?;
     Ok(())
 }

@@ -116,7 +116,7 @@ async fn found_and_healed(
         assert!(!fetch.has(index as u64 * GROUP, 1));
         write_group(&fetch, &bytes, index);
     }
-    fetch.commit().await.unwrap();
+    fetch.commit(Purpose::Nothing).await.unwrap();
     assert_eq!(read_all(&store, hash).await, bytes);
     assert_eq!(last_logged(&store).await, hold(HoldState::Complete));
     assert_eq!(store.damaged().await.unwrap(), []);
@@ -309,7 +309,7 @@ async fn a_fetch_that_runs_heals_what_is_found_meanwhile() {
     for index in 4..7 {
         write_group(&fetch, &bytes, index);
     }
-    fetch.commit().await.unwrap();
+    fetch.commit(Purpose::Nothing).await.unwrap();
     assert_eq!(read_all(&store, hash).await, bytes);
     assert_eq!(store.damaged().await.unwrap(), []);
     assert_eq!(home.files("partial"), Vec::<PathBuf>::new());

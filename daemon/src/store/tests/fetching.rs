@@ -24,7 +24,7 @@ async fn pieces_in_any_order_become_the_content() {
         );
         if size > 0 {
             assert!(matches!(
-                incoming.commit().await,
+                incoming.commit(Purpose::Nothing).await,
                 Err(StoreError::Incomplete { .. })
             ));
         }
@@ -42,8 +42,8 @@ async fn pieces_in_any_order_become_the_content() {
             store.content(hash).await.unwrap().is_none(),
             "not before the commit"
         );
-        incoming.commit().await.unwrap();
-        incoming.commit().await.unwrap();
+        incoming.commit(Purpose::Nothing).await.unwrap();
+        incoming.commit(Purpose::Nothing).await.unwrap();
         let mut read = vec![0; size];
         incoming.read_at(0, &mut read).unwrap();
         assert_eq!(read, bytes, "reading goes on");
@@ -92,11 +92,11 @@ async fn not_one_bad_byte_is_written() {
 
     assert!(incoming.write_piece(GROUP, &bytes[GROUP_LEN..]).unwrap());
     assert!(matches!(
-        incoming.commit().await,
+        incoming.commit(Purpose::Nothing).await,
         Err(StoreError::Incomplete { missing: 1 })
     ));
     assert!(incoming.write_piece(0, &bytes[..GROUP_LEN]).unwrap());
-    incoming.commit().await.unwrap();
+    incoming.commit(Purpose::Nothing).await.unwrap();
 }
 
 #[tokio::test]
@@ -121,7 +121,7 @@ async fn a_content_is_fetched_once_at_a_time() {
     );
     let again = store.begin(hash, 3).await.unwrap();
     assert!(again.write_piece(0, b"abc").unwrap());
-    let (one, two) = tokio::join!(again.commit(), again.commit());
+    let (one, two) = tokio::join!(again.commit(Purpose::Nothing), again.commit(Purpose::Nothing));
     assert!(one.is_ok());
     assert!(matches!(two, Ok(()) | Err(StoreError::Busy { .. })), "{two:?}");
     assert_eq!(read_all(&store, hash).await, b"abc");
@@ -134,12 +134,12 @@ async fn an_empty_content_must_be_the_empty_one() {
     let lie = store.begin(ContentHash::of(b"x"), 0).await.unwrap();
     assert!(!lie.write_piece(0, b"").unwrap());
     assert!(matches!(
-        lie.commit().await,
+        lie.commit(Purpose::Nothing).await,
         Err(StoreError::Incomplete { missing: 1 })
     ));
     let truth = store.begin(ContentHash::of(b""), 0).await.unwrap();
     assert!(truth.write_piece(0, b"").unwrap());
-    truth.commit().await.unwrap();
+    truth.commit(Purpose::Nothing).await.unwrap();
 }
 
 #[tokio::test]
@@ -159,7 +159,7 @@ async fn into_a_users_file_nothing_is_kept() {
             let whole = if size <= GROUP_LEN { &bytes[..] } else { piece };
             assert!(incoming.write_piece(offset as u64, whole).unwrap());
         }
-        incoming.commit().await.unwrap();
+        incoming.commit(Purpose::Nothing).await.unwrap();
         assert_eq!(bytes_of(&file), bytes, "{size}");
     }
     let hash = ContentHash::of(b"z");
@@ -190,11 +190,11 @@ async fn what_is_fetched_while_it_is_imported_is_kept_once() {
     let incoming = store.begin(hash, GROUP).await.unwrap();
     assert!(incoming.write_piece(0, &bytes).unwrap());
     let imported = import(&store, &bytes).await;
-    incoming.commit().await.unwrap();
+    let publication = publication(1, imported);
+    incoming.commit(Purpose::Hold(publication)).await.unwrap();
     assert_eq!(home.files("content").len(), 1);
-    // Two brought it: one gives up, the other still has its claim.
+    // Two brought it: one gives up, the other holds it.
     assert_eq!(store.forget_unheld(hash).await.unwrap(), 0);
-    store.add_hold(&publication(1, imported)).await.unwrap();
     drop(incoming);
     assert_eq!(store.usage().await.unwrap().bytes, GROUP);
     assert_eq!(store.drop_hold(Uuid::from_u128(1)).await.unwrap(), GROUP);

@@ -5,7 +5,7 @@ use p2p_proto::{
     rest::index::HoldChange,
 };
 
-use super::*;
+use super::{world::noted, *};
 
 fn complete(id: u128) -> Hold {
     Hold {
@@ -115,14 +115,17 @@ async fn the_content_goes_with_its_last_hold_and_readers_read_on() {
 }
 
 #[tokio::test]
-async fn a_hold_that_goes_leaves_what_another_is_about_to_hold() {
+async fn a_hold_that_goes_leaves_what_is_about_to_be_published() {
     let home = Home::new();
     let store = home.open().await;
     let imported = import(&store, b"shared").await;
     store.add_hold(&publication(1, imported)).await.unwrap();
-    import(&store, b"shared").await;
+    let (noted, purpose) = noted();
+    store.import_file(passed(b"shared"), purpose, quiet(), &never()).await.unwrap();
     assert_eq!(store.drop_hold(Uuid::from_u128(1)).await.unwrap(), 0);
+    assert_eq!(store.forget_unheld(imported.hash).await.unwrap(), 0);
     store.add_hold(&publication(2, imported)).await.unwrap();
+    store.published_or_not(noted).await.unwrap();
     assert_eq!(store.drop_hold(Uuid::from_u128(2)).await.unwrap(), 6);
 }
 

@@ -15,7 +15,7 @@ async fn what_comes_in_goes_out_the_same() {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = seen.clone();
         let progress: ProgressSink = Arc::new(move |done| sink.lock().unwrap().push(done));
-        let imported = store.import_file(passed(&bytes), progress.clone()).await.unwrap();
+        let imported = store.import_file(passed(&bytes), Purpose::Nothing, progress.clone(), &never()).await.unwrap();
         assert_eq!(
             imported,
             Imported {
@@ -101,7 +101,7 @@ async fn what_is_no_regular_file_is_refused() {
     let device = File::open("/dev/zero").unwrap();
     for source in [pipe.into(), folder.into(), device.into()] {
         assert!(matches!(
-            store.import_file(source, quiet()).await,
+            store.import_file(source, Purpose::Nothing, quiet(), &never()).await,
             Err(StoreError::NotRegular)
         ));
     }
@@ -145,7 +145,7 @@ async fn import_changed(
             change(&file);
         }
     });
-    store.import_file(source.into(), progress).await
+    store.import_file(source.into(), Purpose::Nothing, progress, &never()).await
 }
 
 #[tokio::test]
@@ -181,7 +181,7 @@ async fn a_stream_is_kept_when_it_is_finished() {
             stream.push(Bytes::copy_from_slice(run)).await.unwrap();
         }
         assert_eq!(stream.size(), size as u64);
-        let imported = stream.finish().await.unwrap();
+        let imported = stream.finish(Purpose::Nothing).await.unwrap();
         assert_eq!(imported.hash, ContentHash::of(&bytes), "{size}");
         assert_eq!(read_all(&store, imported.hash).await, bytes);
     }
@@ -211,7 +211,7 @@ async fn a_stream_that_is_dropped_leaves_nothing() {
 async fn a_full_disk_is_refused_before_the_first_byte() {
     let home = Home::new();
     let store = home.open_limited(None, 1 << 60).await;
-    let refused = store.import_file(passed(b"1234567"), quiet()).await.unwrap_err();
+    let refused = store.import_file(passed(b"1234567"), Purpose::Nothing, quiet(), &never()).await.unwrap_err();
     assert!(
         matches!(&refused, StoreError::NoSpace { needed: 7, usable: 0, path } if *path == home.path()),
         "{refused}"
@@ -223,7 +223,7 @@ async fn a_full_disk_is_refused_before_the_first_byte() {
     let mut stream = store.import_stream().await.unwrap();
     stream.push(Bytes::from_static(b"1234567")).await.unwrap();
     assert!(matches!(
-        stream.finish().await,
+        stream.finish(Purpose::Nothing).await,
         Err(StoreError::NoSpace { needed: 7, .. })
     ));
     assert_eq!(home.files("tmp"), Vec::<PathBuf>::new());
@@ -239,7 +239,7 @@ async fn the_quota_counts_what_is_stored_and_what_is_promised() {
     assert_eq!(store.usage().await.unwrap().free_bytes, 600);
     let fetch = store.begin(ContentHash::of(b"y"), 500).await.unwrap();
     assert_eq!(store.usage().await.unwrap().free_bytes, 100);
-    let refused = store.import_file(passed(&data(2, 101)), quiet()).await;
+    let refused = store.import_file(passed(&data(2, 101)), Purpose::Nothing, quiet(), &never()).await;
     assert!(matches!(
         refused,
         Err(StoreError::NoSpace {

@@ -74,6 +74,19 @@ pub(super) async fn sound(store: &Store, promises: &Promises) -> Checked {
             publication.name
         );
     }
+    let noted = store.unpublished().await.map_err(failed("list what is unpublished"))?;
+    for id in &promises.noted {
+        ensure!(
+            noted.iter().any(|noted| noted.id == *id),
+            "{id} was about to be published and is forgotten"
+        );
+    }
+    for Unpublished { id, content, .. } in noted {
+        ensure!(
+            contents.contains(&(content.hash, content.size)) || promises.rotten.contains(&content.hash),
+            "{id} is about to be published without its bytes"
+        );
+    }
     for id in &promises.dropped {
         ensure!(
             held.iter().all(|held| held.publication.id != *id),

@@ -189,13 +189,13 @@ pub(super) async fn goes_on(store: &Store, promises: &Promises) -> Checked {
             );
         }
         drop(begun);
-        cuts::bring_all(store, bytes)
+        cuts::bring_all(store, bytes, Purpose::Nothing)
             .await
             .map_err(failed("fetch the rest"))?;
     }
     for damaged in store.damaged().await.map_err(failed("list the damage"))? {
         // Of which nothing was good.
-        cuts::bring_all(store, &bytes_of(damaged.hash)?)
+        cuts::bring_all(store, &bytes_of(damaged.hash)?, Purpose::Nothing)
             .await
             .map_err(failed("fetch all of it"))?;
     }
@@ -209,7 +209,7 @@ pub(super) async fn goes_on(store: &Store, promises: &Promises) -> Checked {
                 *first = done;
             }
         });
-        let imported = store.import_file(source.into(), progress).await;
+        let imported = store.import_file(source.into(), Purpose::Nothing, progress, &never()).await;
         let imported = imported.map_err(failed("go on with an import"))?;
         ensure!(
             imported.hash == ContentHash::of(&longer()),

@@ -26,6 +26,7 @@ use std::{
 use jiff::Timestamp;
 use p2p_proto::{ContentHash, Visibility, rest::publications::Publication};
 use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub(super) use super::{layer::tests::data, *};
@@ -185,6 +186,11 @@ pub(super) fn quiet() -> ProgressSink {
     Arc::new(|_| {})
 }
 
+/// Nobody cancels it.
+pub(super) fn never() -> CancellationToken {
+    CancellationToken::new()
+}
+
 /// A descriptor of a file with these bytes.
 pub(super) fn passed(bytes: &[u8]) -> OwnedFd {
     let mut file = tempfile::tempfile().unwrap();
@@ -210,7 +216,7 @@ pub(super) fn mode(path: &Path) -> u32 {
 }
 
 pub(super) async fn import(store: &Store, bytes: &[u8]) -> Imported {
-    store.import_file(passed(bytes), quiet()).await.unwrap()
+    store.import_file(passed(bytes), Purpose::Nothing, quiet(), &never()).await.unwrap()
 }
 
 pub(super) fn publication(id: u128, content: Imported) -> Publication {

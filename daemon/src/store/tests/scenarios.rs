@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use super::{
     super::sys::faults::{Fault, Kind, Step},
     cuts::{self, Damage},
-    world::{Ack, World},
+    world::{Ack, World, noted},
     *,
 };
 
@@ -251,8 +251,9 @@ impl Scenario {
             Self::Stream => {
                 let mut stream = store.import_stream().await?;
                 stream.push(data(1, BUFFER_LEN + 5).into()).await?;
-                let imported = stream.finish().await?;
-                world.hold(store, 1, imported).await
+                let (noted, purpose) = noted();
+                let imported = stream.finish(purpose).await?;
+                world.publish(store, (1, noted), imported).await
             }
             Self::Fetch => fetch(world, store).await,
             Self::FetchInto => fetch_into(world, store).await,
@@ -337,15 +338,17 @@ async fn fetch(world: &World, store: &Store) -> Result<(), StoreError> {
     let (hash, size) = (ContentHash::of(&long()), LONG as u64);
     let incoming = store.begin(hash, size).await?;
     bring(&incoming, &long())?;
-    incoming.commit().await?;
-    world.hold(store, 1, Imported { hash, size }).await
+    let publication = publication(1, Imported { hash, size });
+    incoming.commit(Purpose::Hold(publication.clone())).await?;
+    world.came(publication);
+    Ok(())
 }
 
 async fn fetch_into(world: &World, store: &Store) -> Result<(), StoreError> {
     let (target, _) = output();
     let incoming = store.begin_into(ContentHash::of(&long()), LONG as u64, target)?;
     bring(&incoming, &long())?;
-    incoming.commit().await?;
+    incoming.commit(Purpose::Nothing).await?;
     world.ack(Ack::Delivered(long()));
     Ok(())
 }

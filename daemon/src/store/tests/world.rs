@@ -29,6 +29,10 @@ pub(super) enum Ack {
     Dropping(Uuid),
     /// It is not held any more.
     Dropped(Uuid),
+    /// It is about to be published under this id.
+    Noted(Uuid),
+    /// That comes to an end.
+    Ending(Uuid),
     /// A user's file has these bytes, durably.
     Delivered(Vec<u8>),
     /// A fetch of this content goes on with these groups.
@@ -46,6 +50,7 @@ pub(super) enum Ack {
 pub(super) struct Promises {
     pub(super) held: Vec<Publication>,
     pub(super) dropped: Vec<Uuid>,
+    pub(super) noted: Vec<Uuid>,
     pub(super) delivered: Vec<Vec<u8>>,
     pub(super) kept: Vec<(ContentHash, Vec<usize>)>,
     pub(super) hashed: u64,
@@ -76,6 +81,12 @@ pub(super) async fn open(base: &Path, sys: Sys) -> Result<Store, StoreError> {
         reserve_free: 0,
     };
     Store::open_with(config, sys, EVERY).await
+}
+
+/// Each try to publish has an id of its own.
+pub(super) fn noted() -> (Uuid, Purpose) {
+    let (id, note) = (Uuid::new_v4(), "a note".to_owned());
+    (id, Purpose::Publish { id, note })
 }
 
 /// How far imports are that were cut.
@@ -134,6 +145,8 @@ impl World {
                 Ack::Held(publication) => promises.held.push(publication),
                 Ack::Dropping(id) => promises.held.retain(|held| held.id != id),
                 Ack::Dropped(id) => promises.dropped.push(id),
+                Ack::Noted(id) => promises.noted.push(id),
+                Ack::Ending(id) => promises.noted.retain(|noted| *noted != id),
                 Ack::Delivered(bytes) => promises.delivered.push(bytes),
                 Ack::Kept(hash, groups) => {
                     promises.kept.retain(|kept| kept.0 != hash);
@@ -151,22 +164,39 @@ impl World {
         promises
     }
 
-    /// Holds what was just committed.
-    pub(super) async fn hold(&self, store: &Store, id: u128, content: Imported) -> Result<(), StoreError> {
+    /// Promised with the row that was just written: files may have been removed since.
+    fn ack_with_row(&self, acks: [Ack; 2]) {
         let steps = self.sys.steps(0);
         let row = steps.iter().rposition(|step| step.kind == Kind::Commit);
-        // Files may have been removed since.
-        let over = (row.map_or(0, |row| row + 1), Ack::Over(content.hash));
-        self.acks.lock().unwrap().push(over);
+        let after = row.map_or(0, |row| row + 1);
+        let mut all = self.acks.lock().unwrap();
+        all.extend(acks.map(|ack| (after, ack)));
+    }
+
+    /// A fetch was just committed, and is held.
+    pub(super) fn came(&self, publication: Publication) {
+        self.ack_with_row([Ack::Over(publication.hash), Ack::Held(publication)]);
+    }
+
+    /// Publishes, and holds, what was just imported and noted.
+    pub(super) async fn publish(
+        &self,
+        store: &Store,
+        (id, noted): (u128, Uuid),
+        content: Imported,
+    ) -> Result<(), StoreError> {
+        self.ack_with_row([Ack::Over(content.hash), Ack::Noted(noted)]);
         let publication = publication(id, content);
         store.add_hold(&publication).await?;
         self.ack(Ack::Held(publication));
-        Ok(())
+        self.ack(Ack::Ending(noted));
+        store.published_or_not(noted).await
     }
 
     pub(super) async fn import(&self, store: &Store, id: u128, bytes: &[u8]) -> Result<(), StoreError> {
-        let imported = store.import_file(passed(bytes), quiet()).await?;
-        self.hold(store, id, imported).await
+        let (noted, purpose) = noted();
+        let imported = store.import_file(passed(bytes), purpose, quiet(), &never()).await?;
+        self.publish(store, (id, noted), imported).await
     }
 
     /// What is to be imported with checkpoints.
@@ -181,8 +211,9 @@ impl World {
         progress: ProgressSink,
     ) -> Result<(), StoreError> {
         let source = File::open(self.source.path()).unwrap();
-        let imported = store.import_file(source.into(), progress).await?;
-        self.hold(store, id, imported).await
+        let (noted, purpose) = noted();
+        let imported = store.import_file(source.into(), purpose, progress, &never()).await?;
+        self.publish(store, (id, noted), imported).await
     }
 
     pub(super) async fn drop_hold(&self, store: &Store, id: u128) -> Result<(), StoreError> {
