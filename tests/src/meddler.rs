@@ -1,7 +1,14 @@
-//! A directory that says false things: it stands before the true one, has its key and its certificate, and puts other
-//! words into its answers, byte for byte.
+//! A directory that says false things, or nothing: it stands before the true one, has its key and its certificate, puts
+//! other words into its answers, byte for byte, and loses answers.
 
-use std::{fs, net::SocketAddr, sync::Arc};
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use p2p_daemon::identity::certificate::certificates;
 use rustls::{
@@ -21,8 +28,12 @@ use crate::{Directory, forge};
 /// A false directory.
 pub struct Meddler {
     address: SocketAddr,
+    losses: Losses,
     _runtime: Runtime,
 }
+
+/// Requests whose answers are lost: how they begin, and how many are still to come.
+type Losses = Arc<Mutex<(&'static str, u32)>>;
 
 /// Replaces the first by the second, of the same length.
 #[derive(Clone, Copy)]
@@ -55,11 +66,37 @@ impl Meddler {
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
         let words = Words(said.as_bytes(), told.as_bytes());
-        runtime.spawn(accept(listener, acceptor, connector, directory.port, words));
+        let losses = Losses::default();
+        let way = Way {
+            acceptor,
+            connector,
+            port: directory.port,
+            words,
+            losses: Arc::clone(&losses),
+        };
+        runtime.spawn(accept(listener, way));
         Self {
             address,
+            losses,
             _runtime: runtime,
         }
+    }
+
+    /// The directory takes the next `count` requests that begin so, and nobody hears its answers.
+    ///
+    /// # Panics
+    /// Never: nobody panics with the lock.
+    pub fn loses(&self, begin: &'static str, count: u32) {
+        *self.losses.lock().expect("nobody panics with it") = (begin, count);
+    }
+
+    /// How many of them have not come yet.
+    ///
+    /// # Panics
+    /// Never: nobody panics with the lock.
+    #[must_use]
+    pub fn left(&self) -> u32 {
+        self.losses.lock().expect("nobody panics with it").1
     }
 
     /// Where to log in.
@@ -69,40 +106,67 @@ impl Meddler {
     }
 }
 
-async fn accept(
-    listener: TcpListener,
+#[derive(Clone)]
+struct Way {
     acceptor: TlsAcceptor,
     connector: TlsConnector,
     port: u16,
     words: Words,
-) {
+    losses: Losses,
+}
+
+async fn accept(listener: TcpListener, way: Way) {
     while let Ok((near, _)) = listener.accept().await {
-        let (acceptor, connector) = (acceptor.clone(), connector.clone());
+        let way = way.clone();
         tokio::spawn(async move {
-            let Ok(near) = acceptor.accept(near).await else {
+            let Ok(near) = way.acceptor.accept(near).await else {
                 return;
             };
-            let far = TcpStream::connect(("127.0.0.1", port))
-                .await
-                .expect("the directory");
+            let far = TcpStream::connect(("127.0.0.1", way.port)).await;
+            let Ok(far) = far else { return };
             let name = ServerName::try_from("127.0.0.1").expect("an address");
-            let far = connector.connect(name, far).await.expect("the directory");
+            let far = way.connector.connect(name, far).await.expect("the directory");
             let (near_in, near_out) = tokio::io::split(near);
             let (far_in, far_out) = tokio::io::split(far);
+            // The answer to the request that is on its way is to be lost.
+            let lost = AtomicBool::new(false);
+            let asks = |bytes: &mut [u8]| {
+                if takes_one(&way.losses, bytes) {
+                    lost.store(true, Ordering::SeqCst);
+                }
+                true
+            };
+            let answers = |bytes: &mut [u8]| {
+                replace(bytes, way.words);
+                !lost.load(Ordering::SeqCst)
+            };
             tokio::select! {
-                () = copy(near_in, far_out, None) => {}
-                () = copy(far_in, near_out, Some(words)) => {}
+                () = copy(near_in, far_out, asks) => {}
+                () = copy(far_in, near_out, answers) => {}
             }
         });
     }
 }
 
-/// Copies until either side ends. An answer of a test is small: it comes in one piece.
-async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, words: Option<Words>) {
+/// This request is one of those.
+fn takes_one(losses: &Losses, request: &[u8]) -> bool {
+    let mut losses = losses.lock().expect("nobody panics with it");
+    let (begin, left) = &mut *losses;
+    let takes = *left > 0 && request.starts_with(begin.as_bytes());
+    *left -= u32::from(takes);
+    takes
+}
+
+/// Copies until either side ends, or `passes` says no. What a test asks and hears is small: it comes in one piece.
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    passes: impl Fn(&mut [u8]) -> bool,
+) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if let Some(Words(said, told)) = words {
-            replace(&mut buffer[..read], said, told);
+        if !passes(&mut buffer[..read]) {
+            return;
         }
         if to.write_all(&buffer[..read]).await.is_err() || to.flush().await.is_err() {
             return;
@@ -110,7 +174,7 @@ async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
     }
 }
 
-fn replace(bytes: &mut [u8], said: &[u8], told: &[u8]) {
+fn replace(bytes: &mut [u8], Words(said, told): Words) {
     let mut at = 0;
     while at + said.len() <= bytes.len() {
         if &bytes[at..at + said.len()] == said {

@@ -89,10 +89,15 @@ impl OpenContents {
         self.map().get(&hash).and_then(Weak::upgrade).map(Content)
     }
 
-    fn put(&self, content: &Content) {
+    /// The one that is open already when two open it at once: all who read it must be found by [`Self::condemn`].
+    fn put(&self, content: Content) -> Content {
         let mut map = self.map();
+        if let Some(first) = map.get(&content.hash()).and_then(Weak::upgrade) {
+            return Content(first);
+        }
         map.retain(|_, opened| opened.strong_count() > 0);
         map.insert(content.hash(), Arc::downgrade(&content.0));
+        content
     }
 
     pub(super) fn forget(&self, hash: ContentHash) {
@@ -124,7 +129,7 @@ impl Store {
         let disk = self.inner.disk.clone();
         match blocking(move || open(&disk, hash, size)).await {
             Ok(content) => {
-                self.inner.open_contents.put(&content);
+                let content = self.inner.open_contents.put(content);
                 // Dropped, or found damaged, while it was opened?
                 if self.inner.metadata.size_of(hash).await?.is_none() {
                     self.inner.open_contents.forget(hash);

@@ -53,6 +53,7 @@ pub(super) struct Disk {
 /// Why the folder could not be taken.
 pub(super) enum Refused {
     InUse,
+    MetadataLost,
     Io(io::Error),
 }
 
@@ -83,6 +84,10 @@ impl Disk {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => return Err(Refused::InUse),
             Err(other) => return Err(Refused::Io(other.into())),
+        }
+        // Without its rows every file would be swept.
+        if new && has_files(&root.join(Kind::Content.folder()))? {
+            return Err(Refused::MetadataLost);
         }
         let disk = Self {
             root: root.to_owned(),
@@ -269,6 +274,21 @@ impl Drop for TempFile {
             tracing::warn!(%error, "a temporary file stays until the next start");
         }
     }
+}
+
+/// In one of its folders there is a file.
+fn has_files(top: &Path) -> io::Result<bool> {
+    let shards = match fs::read_dir(top) {
+        Ok(shards) => shards,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(error),
+    };
+    for shard in shards {
+        if fs::read_dir(shard?.path())?.next().is_some() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Bytes an ordinary user may still write where this file is.

@@ -25,6 +25,12 @@ pub enum StoreError {
         /// The newest one that this build reads.
         known: i64,
     },
+    /// There are contents, and no metadata that knows them: what is there is left as it is.
+    #[error("{} has files and no metadata.db: put that back, or move the folder away", path.display())]
+    MetadataLost {
+        /// The store's folder.
+        path: PathBuf,
+    },
     /// The store's disk or its quota is full. Nothing, or nothing that stays, was written.
     #[error("{} needed in {}; {} usable", ByteCount(*needed), path.display(), ByteCount(*usable))]
     NoSpace {

@@ -47,7 +47,8 @@ impl Store {
         let cancelled = cancel.child_token();
         let _guard = cancelled.clone().drop_guard();
         let (inner, source) = (self.inner.clone(), File::from(source));
-        self.finish(import(inner, source, purpose, progress, cancelled)).await
+        self.finish(import(inner, source, purpose, progress, cancelled))
+            .await
     }
 }
 

@@ -20,7 +20,7 @@ use super::{
     disk::TempFile,
     error::{StoreError, is_full},
     groups::Groups,
-    layer::Layer,
+    layer::{GROUP, Layer},
     partials,
     space::Reservation,
 };
@@ -37,7 +37,8 @@ pub struct Incoming {
 pub(super) struct Shared {
     pub(super) hash: ContentHash,
     pub(super) size: u64,
-    resumed: u64,
+    /// What was here when this fetch began: verified by whoever wrote it, and not looked at since.
+    resumed: Groups,
     /// Also the file of `stored`, so that reading goes on after the commit.
     pub(super) file: File,
     pub(super) layer: OnceLock<Layer>,
@@ -138,7 +139,7 @@ impl Incoming {
         let shared = Shared {
             hash,
             size,
-            resumed: verified.bytes(),
+            resumed: verified.clone(),
             file,
             layer,
             state: Mutex::new(State {
@@ -176,7 +177,7 @@ impl Incoming {
     /// Bytes of it that were here when this fetch began.
     #[must_use]
     pub fn resumed_bytes(&self) -> u64 {
-        self.shared.resumed
+        self.shared.resumed.bytes()
     }
 
     /// Whether all these bytes are in groups that are here; false past the end.
@@ -271,6 +272,60 @@ impl Incoming {
             ));
         }
         self.shared.file.read_exact_at(buf, offset)
+    }
+
+    /// The same for bytes that leave the store: what an earlier fetch had brought is verified again. Blocks.
+    ///
+    /// # Errors
+    /// As [`Self::read_at`]; `InvalidData` when they are not the content's any more: then this fetch is over, and nothing
+    /// of it is believed.
+    pub fn read_sound(&self, offset: u64, buf: &mut [u8]) -> io::Result<()> {
+        self.read_at(offset, buf)?;
+        let (shared, end) = (&self.shared, offset + buf.len() as u64);
+        for group in (offset / GROUP * GROUP..end).step_by(GROUP as usize) {
+            if !shared.resumed.has(group, 1) {
+                continue;
+            }
+            let mut whole = vec![0; (shared.size - group).min(GROUP) as usize];
+            self.read_at(group, &mut whole)?;
+            let layer = shared.layer.get();
+            if !layer.is_some_and(|layer| layer.verify(group, &whole)) {
+                self.rotten(group);
+                let source = "the part that was kept is damaged";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, source));
+            }
+            // What is handed out is what was verified.
+            let (from, to) = (offset.max(group), end.min(group + whole.len() as u64));
+            let sound = &whole[(from - group) as usize..(to - group) as usize];
+            buf[(from - offset) as usize..(to - offset) as usize].copy_from_slice(sound);
+        }
+        Ok(())
+    }
+
+    /// A kept group is not what it was.
+    fn rotten(&self, group: u64) {
+        let (inner, hash) = (&self.shared.store.inner, self.shared.hash);
+        let what = format!("what was kept of {hash} is damaged at byte {group}");
+        tracing::error!(CONTENT_HASH = %hash, "{what}");
+        inner.faults.add(Some(hash), what);
+        let stored = {
+            let mut state = self.state();
+            if matches!(state.stage, Stage::Open) {
+                state.stage = Stage::Poisoned;
+                state.stored.take()
+            } else {
+                None
+            }
+        };
+        match stored {
+            Some(stored) => {
+                let giving_up = inner.clone();
+                let task = async move { stored.give_up(&giving_up, hash).await };
+                inner.tasks.spawn_on(task, &inner.runtime);
+            }
+            // It is whole, or about to be.
+            None => self.shared.store.doubt(hash),
+        }
     }
 
     /// Makes the content durable and, in the store, registers it with what it is for. When it was damaged, it is healed:

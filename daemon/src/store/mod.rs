@@ -190,7 +190,8 @@ impl Store {
     /// Makes or opens the store and removes what a crash left.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] while another daemon has the folder; [`StoreError::Newer`]; those of the disk.
+    /// [`StoreError::InUse`] while another daemon has the folder; [`StoreError::Newer`]; [`StoreError::MetadataLost`]; those
+    /// of the disk.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
         Self::open_on(config, Sys::default()).await
     }
@@ -214,6 +215,7 @@ impl Store {
         let disk = blocking(move || match Disk::open(&path, sys) {
             Ok(disk) => Ok(Arc::new(disk)),
             Err(Refused::InUse) => Err(StoreError::InUse { path }),
+            Err(Refused::MetadataLost) => Err(StoreError::MetadataLost { path }),
             Err(Refused::Io(source)) => Err(StoreError::Io {
                 doing: "open the store's folder",
                 source,

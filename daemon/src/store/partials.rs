@@ -9,7 +9,7 @@ use p2p_proto::ContentHash;
 use sqlx::{Connection, Row, SqliteConnection};
 
 use super::{
-    Inner, Store, blocking,
+    Inner, Store, blocking, damage,
     disk::TempFile,
     error::StoreError,
     groups::Groups,
@@ -36,8 +36,8 @@ pub(super) struct Continued {
 }
 
 impl Store {
-    /// Removes what an earlier fetch left of a content, or what is still good of a damaged one. Returns the bytes of the
-    /// disk that were freed; 0 when there was nothing.
+    /// Removes what an earlier fetch left of a content. What is still good of a damaged one stays: it may be the last of
+    /// it. Returns the bytes of the disk that were freed; 0 when there was nothing.
     ///
     /// # Errors
     /// [`StoreError::Busy`] while it is fetched; those of the database and the disk.
@@ -46,7 +46,13 @@ impl Store {
         let guard = guard.ok_or(StoreError::Busy { hash })?;
         let inner = self.inner.clone();
         self.finish(async move {
-            let freed = forget(&inner, hash, true).await;
+            let mut reader = inner.metadata.reader().acquire().await?;
+            let damaged = damage::reason(&mut reader, hash).await?.is_some();
+            drop(reader);
+            let freed = match damaged {
+                true => Ok(0),
+                false => forget(&inner, hash, true).await,
+            };
             drop(guard);
             freed
         })
@@ -152,11 +158,12 @@ pub(super) async fn delete(db: &mut SqliteConnection, hash: ContentHash) -> Resu
     row.map(|row| unsigned(&row, 0)).transpose()
 }
 
-/// Forgets those whose content is whole, and those that did not change since `expired` and are not of a damaged content.
+/// Forgets those whose content is whole, and those that did not change since `expired`, if neither the content is damaged
+/// nor a transfer brings it.
 pub(super) async fn forget_useless(db: &mut SqliteConnection, expired: i64) -> Result<(), StoreError> {
     sqlx::query(
-        "DELETE FROM partials WHERE hash NOT IN (SELECT hash FROM damaged)
-         AND (changed_at <= ? OR hash IN (SELECT hash FROM contents))",
+        "DELETE FROM partials WHERE hash NOT IN (SELECT hash FROM damaged) AND (hash IN (SELECT hash FROM contents)
+         OR changed_at <= ? AND hash NOT IN (SELECT content FROM transfers WHERE live AND content IS NOT NULL))",
     )
     .bind(expired)
     .execute(db)

@@ -1,12 +1,13 @@
 //! Rows of transfers: the store keeps them for whoever runs the transfers, and does not read what is in them. A crash
 //! leaves each row as it was last written.
 
+use p2p_proto::ContentHash;
 use sqlx::{Connection, Row};
 
 use super::{
     Store,
     error::StoreError,
-    metadata::{signed, unsigned},
+    metadata::{self, signed, unsigned},
 };
 
 /// One transfer, as it was last written.
@@ -16,6 +17,8 @@ pub struct TransferRow {
     pub id: u64,
     /// It has not ended.
     pub live: bool,
+    /// What of it comes into the store: while it is live, what came of that is kept however old it is.
+    pub content: Option<ContentHash>,
     /// What its owner wrote.
     pub record: String,
 }
@@ -26,7 +29,7 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn transfer_rows(&self) -> Result<(Vec<TransferRow>, u64), StoreError> {
-        let rows = sqlx::query("SELECT id, live, record FROM transfers ORDER BY id")
+        let rows = sqlx::query("SELECT id, live, content, record FROM transfers ORDER BY id")
             .fetch_all(self.inner.metadata.reader())
             .await?;
         let last = sqlx::query("SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'transfers'")
@@ -36,7 +39,11 @@ impl Store {
             Ok(TransferRow {
                 id: unsigned(row, 0)?,
                 live: row.try_get::<i64, _>(1)? != 0,
-                record: row.try_get(2)?,
+                content: match row.try_get::<Option<&[u8]>, _>(2)? {
+                    Some(_) => Some(metadata::hash(row, 2)?),
+                    None => None,
+                },
+                record: row.try_get(3)?,
             })
         });
         Ok((rows.collect::<Result<_, StoreError>>()?, unsigned(&last, 0)?))
@@ -53,11 +60,12 @@ impl Store {
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
             for row in rows {
                 sqlx::query(
-                    "INSERT INTO transfers (id, live, record) VALUES (?, ?, ?)
-                     ON CONFLICT (id) DO UPDATE SET live = excluded.live, record = excluded.record",
+                    "INSERT INTO transfers (id, live, content, record) VALUES (?, ?, ?, ?) ON CONFLICT (id)
+                     DO UPDATE SET live = excluded.live, content = excluded.content, record = excluded.record",
                 )
                 .bind(signed(row.id)?)
                 .bind(i64::from(row.live))
+                .bind(row.content.map(|hash| hash.as_bytes().to_vec()))
                 .bind(row.record)
                 .execute(&mut *tx)
                 .await?;

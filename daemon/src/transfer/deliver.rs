@@ -43,7 +43,7 @@ pub async fn while_it_comes(
             let length = (now.frontier - sent).min(MAX_DATA_CHUNK as u64) as usize;
             let bytes = blocking(move || {
                 let mut bytes = vec![0; length];
-                incoming.read_at(sent, &mut bytes).map(|()| bytes)
+                incoming.read_sound(sent, &mut bytes).map(|()| bytes)
             })
             .await?;
             sent += bytes.len() as u64;
@@ -103,9 +103,11 @@ fn read_verified(content: &Content, offset: u64, length: usize) -> std::io::Resu
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
 ) -> Result<T, Failure> {
-    let internal = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Internal, error.to_string());
-    spawn_blocking(work)
-        .await
-        .map_err(|error| internal(&error))?
-        .map_err(|error| internal(&error))
+    let failure = |kind, error: &dyn std::fmt::Display| Failure::new(kind, error.to_string());
+    let done = spawn_blocking(work).await;
+    done.map_err(|died| failure(FailureKind::Internal, &died))?
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => failure(FailureKind::HashMismatch, &error),
+            _ => failure(FailureKind::Internal, &error),
+        })
 }

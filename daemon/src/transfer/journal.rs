@@ -120,6 +120,7 @@ impl Journal {
         let row = TransferRow {
             id: transfer.id,
             live,
+            content: transfer.job.brings(),
             record,
         };
         let mut dirty = self.dirty.lock().unwrap_or_else(PoisonError::into_inner);

@@ -72,7 +72,12 @@ impl Wanted {
             name: noted.name,
             visibility: noted.visibility,
         };
-        Ok(Self::new(unpublished.id, &wish, unpublished.content, noted.account))
+        Ok(Self::new(
+            unpublished.id,
+            &wish,
+            unpublished.content,
+            noted.account,
+        ))
     }
 
     /// Asked for again it is the same, whatever its id.
@@ -147,7 +152,10 @@ impl Publisher {
             match Wanted::of(&unpublished) {
                 Ok(wanted) => self.pending.add(wanted),
                 Err(error) => {
-                    tracing::error!("what was to be published as {} cannot be read: {error}", unpublished.id);
+                    tracing::error!(
+                        "what was to be published as {} cannot be read: {error}",
+                        unpublished.id
+                    );
                     self.give_up(unpublished.id, unpublished.content.hash).await?;
                 }
             }

@@ -5,9 +5,7 @@
 
 use std::{os::fd::OwnedFd, sync::Arc};
 
-use p2p_proto::{
-    ContentHash, Failure, FailureKind, FileName, Visibility, rest::publications::Publication,
-};
+use p2p_proto::{ContentHash, Failure, FailureKind, FileName, Visibility, rest::publications::Publication};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -53,12 +51,7 @@ pub struct Streaming {
 impl Publisher {
     /// Publishes from this store under this session.
     #[must_use]
-    pub fn new(
-        sessions: Arc<Sessions>,
-        store: Store,
-        announcer: Announcer,
-        transfers: Transfers,
-    ) -> Self {
+    pub fn new(sessions: Arc<Sessions>, store: Store, announcer: Announcer, transfers: Transfers) -> Self {
         Self {
             sessions,
             store,
@@ -230,7 +223,11 @@ impl Publisher {
                 let message = format!("{}, asked for an earlier upload of it", failure.message);
                 return Err(Failure { message, ..failure });
             }
-            same = self.store.hold(earlier.request.id).await?.map(|held| held.publication);
+            same = self
+                .store
+                .hold(earlier.request.id)
+                .await?
+                .map(|held| held.publication);
             same = same.filter(|_| earlier.is_of_the_same_bytes(wanted));
         }
         Ok(same)

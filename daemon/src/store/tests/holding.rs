@@ -121,7 +121,10 @@ async fn a_hold_that_goes_leaves_what_is_about_to_be_published() {
     let imported = import(&store, b"shared").await;
     store.add_hold(&publication(1, imported)).await.unwrap();
     let (noted, purpose) = noted();
-    store.import_file(passed(b"shared"), purpose, quiet(), &never()).await.unwrap();
+    store
+        .import_file(passed(b"shared"), purpose, quiet(), &never())
+        .await
+        .unwrap();
     assert_eq!(store.drop_hold(Uuid::from_u128(1)).await.unwrap(), 0);
     assert_eq!(store.forget_unheld(imported.hash).await.unwrap(), 0);
     store.add_hold(&publication(2, imported)).await.unwrap();

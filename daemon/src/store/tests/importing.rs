@@ -15,7 +15,10 @@ async fn what_comes_in_goes_out_the_same() {
         let seen = Arc::new(Mutex::new(Vec::new()));
         let sink = seen.clone();
         let progress: ProgressSink = Arc::new(move |done| sink.lock().unwrap().push(done));
-        let imported = store.import_file(passed(&bytes), Purpose::Nothing, progress.clone(), &never()).await.unwrap();
+        let imported = store
+            .import_file(passed(&bytes), Purpose::Nothing, progress.clone(), &never())
+            .await
+            .unwrap();
         assert_eq!(
             imported,
             Imported {
@@ -101,7 +104,9 @@ async fn what_is_no_regular_file_is_refused() {
     let device = File::open("/dev/zero").unwrap();
     for source in [pipe.into(), folder.into(), device.into()] {
         assert!(matches!(
-            store.import_file(source, Purpose::Nothing, quiet(), &never()).await,
+            store
+                .import_file(source, Purpose::Nothing, quiet(), &never())
+                .await,
             Err(StoreError::NotRegular)
         ));
     }
@@ -145,7 +150,9 @@ async fn import_changed(
             change(&file);
         }
     });
-    store.import_file(source.into(), Purpose::Nothing, progress, &never()).await
+    store
+        .import_file(source.into(), Purpose::Nothing, progress, &never())
+        .await
 }
 
 #[tokio::test]
@@ -211,7 +218,10 @@ async fn a_stream_that_is_dropped_leaves_nothing() {
 async fn a_full_disk_is_refused_before_the_first_byte() {
     let home = Home::new();
     let store = home.open_limited(None, 1 << 60).await;
-    let refused = store.import_file(passed(b"1234567"), Purpose::Nothing, quiet(), &never()).await.unwrap_err();
+    let refused = store
+        .import_file(passed(b"1234567"), Purpose::Nothing, quiet(), &never())
+        .await
+        .unwrap_err();
     assert!(
         matches!(&refused, StoreError::NoSpace { needed: 7, usable: 0, path } if *path == home.path()),
         "{refused}"
@@ -239,7 +249,9 @@ async fn the_quota_counts_what_is_stored_and_what_is_promised() {
     assert_eq!(store.usage().await.unwrap().free_bytes, 600);
     let fetch = store.begin(ContentHash::of(b"y"), 500).await.unwrap();
     assert_eq!(store.usage().await.unwrap().free_bytes, 100);
-    let refused = store.import_file(passed(&data(2, 101)), Purpose::Nothing, quiet(), &never()).await;
+    let refused = store
+        .import_file(passed(&data(2, 101)), Purpose::Nothing, quiet(), &never())
+        .await;
     assert!(matches!(
         refused,
         Err(StoreError::NoSpace {

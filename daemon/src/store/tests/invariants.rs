@@ -74,7 +74,10 @@ pub(super) async fn sound(store: &Store, promises: &Promises) -> Checked {
             publication.name
         );
     }
-    let noted = store.unpublished().await.map_err(failed("list what is unpublished"))?;
+    let noted = store
+        .unpublished()
+        .await
+        .map_err(failed("list what is unpublished"))?;
     for id in &promises.noted {
         ensure!(
             noted.iter().any(|noted| noted.id == *id),

@@ -209,7 +209,9 @@ pub(super) async fn goes_on(store: &Store, promises: &Promises) -> Checked {
                 *first = done;
             }
         });
-        let imported = store.import_file(source.into(), Purpose::Nothing, progress, &never()).await;
+        let imported = store
+            .import_file(source.into(), Purpose::Nothing, progress, &never())
+            .await;
         let imported = imported.map_err(failed("go on with an import"))?;
         ensure!(
             imported.hash == ContentHash::of(&longer()),

@@ -9,6 +9,7 @@ mod fetching;
 mod holding;
 mod importing;
 mod invariants;
+mod keeping;
 mod kept;
 mod power;
 mod resuming;
@@ -17,7 +18,7 @@ mod world;
 
 use std::{
     fs::{self, File},
-    io::{Seek, Write},
+    io::{self, Seek, Write},
     os::{fd::OwnedFd, unix::fs::MetadataExt},
     path::{Path, PathBuf},
     sync::Arc,
@@ -216,7 +217,10 @@ pub(super) fn mode(path: &Path) -> u32 {
 }
 
 pub(super) async fn import(store: &Store, bytes: &[u8]) -> Imported {
-    store.import_file(passed(bytes), Purpose::Nothing, quiet(), &never()).await.unwrap()
+    store
+        .import_file(passed(bytes), Purpose::Nothing, quiet(), &never())
+        .await
+        .unwrap()
 }
 
 pub(super) fn publication(id: u128, content: Imported) -> Publication {

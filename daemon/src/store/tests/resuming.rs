@@ -222,7 +222,14 @@ async fn a_partial_takes_room_until_it_is_discarded() {
     let hash = cut(&store, &bytes, &[0], None).await;
     assert_eq!(free(&store).await, 6 * GROUP);
     assert!(matches!(
-        store.import_file(passed(&data(8, 7 * GROUP_LEN)), Purpose::Nothing, quiet(), &never()).await,
+        store
+            .import_file(
+                passed(&data(8, 7 * GROUP_LEN)),
+                Purpose::Nothing,
+                quiet(),
+                &never()
+            )
+            .await,
         Err(StoreError::NoSpace { .. })
     ));
     stop(store).await;
@@ -316,7 +323,10 @@ impl Source {
         let progress: ProgressSink = Arc::new(move |done| {
             sink.lock().unwrap().get_or_insert(done);
         });
-        let imported = store.import_file(self.open(), Purpose::Nothing, progress, &never()).await.unwrap();
+        let imported = store
+            .import_file(self.open(), Purpose::Nothing, progress, &never())
+            .await
+            .unwrap();
         assert_eq!(read_all(store, imported.hash).await, self.bytes);
         assert_eq!(imported.hash, ContentHash::of(&self.bytes));
         first.lock().unwrap().unwrap()
@@ -334,7 +344,11 @@ impl Source {
             }
         });
         let (importer, source) = (store.clone(), self.open());
-        let import = tokio::spawn(async move { importer.import_file(source, Purpose::Nothing, progress, &never()).await });
+        let import = tokio::spawn(async move {
+            importer
+                .import_file(source, Purpose::Nothing, progress, &never())
+                .await
+        });
         reached.notified().await;
         while imports(store).await.is_empty() {
             tokio::task::yield_now().await;
@@ -452,7 +466,9 @@ async fn a_changed_source_is_another_one() {
         }
     });
     let before = imports(&store).await.len();
-    let refused = store.import_file(other.open(), Purpose::Nothing, progress, &never()).await;
+    let refused = store
+        .import_file(other.open(), Purpose::Nothing, progress, &never())
+        .await;
     assert!(matches!(refused, Err(StoreError::SourceChanged)), "{refused:?}");
     assert_eq!(imports(&store).await.len(), before);
     assert_eq!(home.files("partial").len(), 2 * before);

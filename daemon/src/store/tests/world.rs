@@ -195,7 +195,9 @@ impl World {
 
     pub(super) async fn import(&self, store: &Store, id: u128, bytes: &[u8]) -> Result<(), StoreError> {
         let (noted, purpose) = noted();
-        let imported = store.import_file(passed(bytes), purpose, quiet(), &never()).await?;
+        let imported = store
+            .import_file(passed(bytes), purpose, quiet(), &never())
+            .await?;
         self.publish(store, (id, noted), imported).await
     }
 
@@ -212,7 +214,9 @@ impl World {
     ) -> Result<(), StoreError> {
         let source = File::open(self.source.path()).unwrap();
         let (noted, purpose) = noted();
-        let imported = store.import_file(source.into(), purpose, progress, &never()).await?;
+        let imported = store
+            .import_file(source.into(), purpose, progress, &never())
+            .await?;
         self.publish(store, (id, noted), imported).await
     }
 
