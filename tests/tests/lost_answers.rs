@@ -37,7 +37,8 @@ fn downloads(world: &World, reference: &str, hash: &str) {
     let answer = world.peers[0].json(&[
         "download",
         reference,
-        "--force",
+        "--on-conflict",
+        "overwrite",
         "-o",
         output.to_str().expect("a path"),
     ]);
