@@ -3,8 +3,8 @@
 //! A [`Transfer`] is one download, one upload, or one copy on another peer ([`job`]). [`Transfers`] owns them all and
 //! runs each: a go of [`download`] or [`place`], a wait when nobody can help now, and the next go with what is there.
 //! [`locate`] says who has a content, [`plan`] which piece comes next, [`source`] talks to one holder, [`deliver`] brings
-//! the bytes to the person who waits; [`publish`] is the way in; [`heal`] fetches anew what was found damaged. Which states
-//! a transfer goes through is in STATE.md beside this file.
+//! the bytes to the person who waits; [`publish`] is the way in; [`heal`] fetches anew what was found damaged. Those of one
+//! content stand in [`line`]. Which states a transfer goes through is in STATE.md beside this file.
 //!
 //! [`journal`] writes what must survive: after a restart every transfer that had not ended goes on, with the bytes that the
 //! store had made durable.
@@ -14,6 +14,7 @@ pub mod download;
 pub mod heal;
 pub mod job;
 pub mod journal;
+mod line;
 pub mod locate;
 pub mod place;
 pub mod plan;
@@ -39,6 +40,7 @@ use self::{
     download::Fetch,
     job::{Job, Keep},
     journal::{AccountId, Journal, KEEP_ENDED},
+    line::Lines,
     locate::Locator,
     place::{Copy, Replication},
     progress::{Attached, Intent, State, Transfer},
@@ -92,6 +94,7 @@ struct Shared {
     locator: Locator,
     received: Meter,
     slots: Semaphore,
+    lines: Lines,
     lifecycle: Lifecycle,
     journal: Arc<Journal>,
     next_id: AtomicU64,
@@ -147,6 +150,25 @@ enum Work {
     Copy(Copy),
 }
 
+impl Work {
+    /// Waits until another transfer wants the place in the store that this one has.
+    async fn is_in_the_way(&self) {
+        match self {
+            Self::Fetch(Fetch {
+                place: Some(place), ..
+            }) => place.is_shared().await,
+            _ => std::future::pending().await,
+        }
+    }
+
+    /// Others may fetch the same content.
+    fn leave_the_line(&mut self) {
+        if let Self::Fetch(fetch) = self {
+            fetch.place = None;
+        }
+    }
+}
+
 /// How a run ended.
 enum End {
     /// For good.
@@ -180,6 +202,7 @@ impl Transfers {
             announcer,
             received: Meter::default(),
             slots: Semaphore::new(max_active.max(1).into()),
+            lines: Lines::default(),
             lifecycle,
             journal,
             next_id: AtomicU64::new(last_id + 1),
@@ -212,10 +235,7 @@ impl Transfers {
                     publication,
                     kept: true,
                     ..
-                } => Work::Fetch(Fetch {
-                    publication,
-                    keep: Keep::InStore,
-                }),
+                } => Work::Fetch(Fetch::new(publication, Keep::InStore)),
                 Job::Replicate {
                     publication,
                     peer_id,
@@ -279,7 +299,8 @@ impl Transfers {
             transfer.be_patient();
         }
         let attached = transfer.attach(goes_on_alone);
-        self.0.begin(&transfer, Work::Fetch(Fetch { publication, keep }));
+        self.0
+            .begin(&transfer, Work::Fetch(Fetch::new(publication, keep)));
         Ok(attached)
     }
 
@@ -409,11 +430,11 @@ impl Shared {
         live.next().map(|entry| Arc::clone(&entry.transfer))
     }
 
-    /// The transfer before this one that brings the same content.
-    fn earlier_of_same_content(&self, id: u64, hash: ContentHash) -> Option<Arc<Transfer>> {
+    /// Another transfer than this one will end as a copy of this content.
+    fn others_bring(&self, id: u64, hash: ContentHash) -> bool {
         let all = self.map();
-        let mut same = all.range(..id).filter(|(_, entry)| entry.transfer.brings(hash));
-        same.next().map(|(_, entry)| Arc::clone(&entry.transfer))
+        all.values()
+            .any(|entry| entry.transfer.id != id && entry.transfer.brings(hash))
     }
 
     fn register(&self, job: Job, uid: Option<u32>) -> Result<Arc<Transfer>, Failure> {
@@ -537,13 +558,9 @@ impl Shared {
 /// Runs one transfer to its end, whatever that is.
 async fn run(shared: Arc<Shared>, transfer: Arc<Transfer>, mut work: Work) {
     let end = drive(&shared, &transfer, &mut work).await;
-    transfer.settled().await;
-    let incoming = transfer.let_go();
     match end {
         End::Later => {
-            if let Some(incoming) = incoming
-                && let Err(error) = incoming.checkpoint().await
-            {
+            if let Err(error) = step_aside(&transfer, &mut work).await {
                 tracing::warn!(TRANSFER = transfer.id, "{}: {error}", transfer.name());
             }
             shared.note(&transfer, true);
@@ -551,27 +568,54 @@ async fn run(shared: Arc<Shared>, transfer: Arc<Transfer>, mut work: Work) {
             transfer.finish(Err(Failure::new(FailureKind::Unreachable, message)));
         }
         End::Over(result) => {
-            drop(incoming);
+            transfer.settled().await;
             let thrown_away = transfer.intent() == Intent::Cancel || transfer.job.brings().is_none();
-            if thrown_away && let Work::Fetch(fetch) = &work {
-                discard(&shared, fetch).await;
+            match &mut work {
+                Work::Fetch(fetch) if thrown_away => throw_away(&shared, &transfer, fetch).await,
+                _ => drop(transfer.let_go()),
             }
+            work.leave_the_line();
             shared.end(&transfer, result);
         }
     }
     shared.journal.flush().await;
 }
 
-/// Nobody wants what came.
-async fn discard(shared: &Shared, fetch: &Fetch) {
+/// This one does not want what came; another transfer of the content may.
+async fn throw_away(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) {
+    let incoming = transfer.let_go();
     if matches!(fetch.keep, Keep::OnlyIn(_)) {
         return;
     }
-    match shared.store.discard(fetch.publication.hash).await {
-        // Another transfer has taken it over.
-        Ok(_) | Err(StoreError::Busy { .. }) => {}
+    let hash = fetch.publication.hash;
+    let done = if shared.others_bring(transfer.id, hash) {
+        match incoming {
+            Some(incoming) => incoming.checkpoint().await,
+            None => return,
+        }
+    } else {
+        drop(incoming);
+        if !fetch.in_line(shared, transfer.id).is_first() {
+            // It is in the hands of another one.
+            return;
+        }
+        shared.store.discard(hash).await.map(drop)
+    };
+    match done {
+        Ok(()) | Err(StoreError::Busy { .. }) => {}
         Err(error) => tracing::warn!("{}: {error}", fetch.publication.name),
     }
+}
+
+/// Makes durable what came, and leaves it to whoever fetches the content next.
+async fn step_aside(transfer: &Transfer, work: &mut Work) -> Result<(), StoreError> {
+    transfer.settled().await;
+    let durable = match transfer.let_go() {
+        Some(incoming) => incoming.checkpoint().await,
+        None => Ok(()),
+    };
+    work.leave_the_line();
+    durable
 }
 
 /// Goes, waits, stands still, as it must, until it is over or the daemon stops.
@@ -583,10 +627,7 @@ async fn drive(shared: &Arc<Shared>, transfer: &Arc<Transfer>, work: &mut Work) 
             Intent::Run => {}
             Intent::Cancel => return End::Over(Err(progress::interrupted("cancelled"))),
             Intent::Pause => {
-                transfer.settled().await;
-                if let Some(incoming) = transfer.let_go()
-                    && let Err(error) = incoming.checkpoint().await
-                {
+                if let Err(error) = step_aside(transfer, work).await {
                     return End::Over(Err(error.into()));
                 }
                 transfer.enter(State::Paused, progress::how_to_resume(transfer.id));
@@ -623,13 +664,43 @@ async fn drive(shared: &Arc<Shared>, transfer: &Arc<Transfer>, work: &mut Work) 
             tracing::warn!(TRANSFER = transfer.id, "{}: {error}", transfer.name());
         }
         transfer.enter(State::Waiting, why.message);
-        tokio::select! {
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_PAUSE),
-            () = shared.look_again.notified() => {}
-            _ = transfer.intends_other_than(Intent::Run) => {}
-            () = soft.cancelled() => return End::Later,
+        match wait(shared, transfer, work, pause).await {
+            Next::Later => return End::Later,
+            Next::InTime => pause = (pause * 2).min(LONGEST_PAUSE),
+            Next::Now => {}
         }
     }
+}
+
+/// Why a wait is over.
+enum Next {
+    /// Its time is.
+    InTime,
+    /// Something changed.
+    Now,
+    /// The daemon stops.
+    Later,
+}
+
+/// Waits for the next go, and is in nobody's way meanwhile.
+async fn wait(shared: &Shared, transfer: &Transfer, work: &mut Work, pause: Duration) -> Next {
+    let next = async {
+        tokio::select! {
+            () = tokio::time::sleep(pause) => Next::InTime,
+            () = shared.look_again.notified() => Next::Now,
+            _ = transfer.intends_other_than(Intent::Run) => Next::Now,
+            () = shared.lifecycle.soft().cancelled() => Next::Later,
+        }
+    };
+    tokio::pin!(next);
+    tokio::select! {
+        next = &mut next => return next,
+        () = work.is_in_the_way() => {}
+    }
+    if let Err(error) = step_aside(transfer, work).await {
+        tracing::warn!(TRANSFER = transfer.id, "{}: {error}", transfer.name());
+    }
+    next.await
 }
 
 async fn go(shared: &Arc<Shared>, transfer: &Arc<Transfer>, work: &mut Work) -> Result<(), Halt> {
