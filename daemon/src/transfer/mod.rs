@@ -20,14 +20,14 @@ pub mod place;
 pub mod plan;
 pub mod progress;
 pub mod publish;
+mod registry;
 mod source;
 mod swarm;
 
 use std::{
-    collections::BTreeMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -39,11 +39,12 @@ use tokio::sync::{Notify, Semaphore, watch};
 use self::{
     download::Fetch,
     job::{Job, Keep},
-    journal::{AccountId, Journal, KEEP_ENDED},
+    journal::{AccountId, Journal},
     line::Lines,
     locate::Locator,
     place::{Copy, Replication},
     progress::{Attached, Intent, State, Transfer},
+    registry::Registry,
 };
 use crate::{
     directory::index::Announcer,
@@ -51,12 +52,6 @@ use crate::{
     meter::Meter,
     store::{Store, StoreError},
 };
-
-/// Transfers that have not ended; more are refused.
-const MAX_LIVE: usize = 10_000;
-
-/// Imports of one user that have not ended: each reads a file, which may be slow, on a thread of its own.
-const MAX_IMPORTS: usize = 32;
 
 /// The first pause of a transfer that waits, and the longest: each is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -97,20 +92,12 @@ struct Shared {
     lines: Lines,
     lifecycle: Lifecycle,
     journal: Arc<Journal>,
-    next_id: AtomicU64,
-    /// Those that run and the last ones that ended.
-    all: Mutex<BTreeMap<u64, Entry>>,
+    registry: Registry,
     replications: Mutex<Vec<Arc<Replication>>>,
     /// Those that wait shall look again.
     look_again: Notify,
     /// Rises when a transfer begins or ends.
     changes: watch::Sender<u64>,
-}
-
-#[derive(Clone)]
-struct Entry {
-    transfer: Arc<Transfer>,
-    account: Option<AccountId>,
 }
 
 /// What somebody wants fetched.
@@ -191,10 +178,6 @@ impl Transfers {
     ) -> Result<Self, StoreError> {
         let journal = Arc::new(Journal::new(store.clone()));
         let (known, last_id) = journal.load().await?;
-        let all = known.into_iter().map(|(transfer, account)| {
-            let transfer = Arc::new(transfer);
-            (transfer.id, Entry { transfer, account })
-        });
         Ok(Self(Arc::new(Shared {
             locator: Locator::new(Arc::clone(&sessions), store.clone()),
             sessions,
@@ -205,8 +188,7 @@ impl Transfers {
             lines: Lines::default(),
             lifecycle,
             journal,
-            next_id: AtomicU64::new(last_id + 1),
-            all: Mutex::new(all.collect()),
+            registry: Registry::new(known, last_id),
             replications: Mutex::default(),
             look_again: Notify::new(),
             changes: watch::Sender::new(0),
@@ -224,7 +206,7 @@ impl Transfers {
         self.0
             .lifecycle
             .spawn_request(async move { shared.look_again_with_each_session().await });
-        for entry in self.0.entries() {
+        for entry in self.0.registry.entries() {
             let transfer = entry.transfer;
             if transfer.progress().state.is_final() {
                 continue;
@@ -277,7 +259,7 @@ impl Transfers {
         let same = |job: &Job| matches!(job, Job::Download { publication: other, kept: true, .. } if other.id == publication.id);
         if kept
             && !here
-            && let Some(running) = self.0.find_live(same)
+            && let Some(running) = self.0.registry.find_live(same)
         {
             if wait {
                 running.be_patient();
@@ -321,7 +303,12 @@ impl Transfers {
     /// Every transfer that has not ended, and the last ones that have, by number.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Transfer>> {
-        self.0.entries().into_iter().map(|entry| entry.transfer).collect()
+        self.0
+            .registry
+            .entries()
+            .into_iter()
+            .map(|entry| entry.transfer)
+            .collect()
     }
 
     /// The same, of the account that is logged in, or was last.
@@ -337,7 +324,7 @@ impl Transfers {
     /// # Errors
     /// `NotFound`.
     pub fn get(&self, id: u64) -> Result<Arc<Transfer>, Failure> {
-        let found = self.0.map().get(&id).map(|entry| Arc::clone(&entry.transfer));
+        let found = self.0.registry.get(id).map(|entry| entry.transfer);
         let found = found.filter(|_| self.0.is_of_last_account(id));
         found.ok_or_else(|| {
             Failure::new(FailureKind::NotFound, format!("no transfer {id}")).hint("p2pctl transfers")
@@ -405,76 +392,22 @@ impl Transfers {
     }
 
     fn count(&self, which: impl Fn(&State) -> bool) -> u32 {
-        let all = self.0.map();
-        let fits = all
-            .values()
-            .filter(|entry| which(&entry.transfer.progress().state));
-        fits.count() as u32
+        let fits = |transfer: &Transfer| which(&transfer.progress().state);
+        self.0.registry.count(fits) as u32
     }
 }
 
 impl Shared {
-    fn map(&self) -> MutexGuard<'_, BTreeMap<u64, Entry>> {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn entries(&self) -> Vec<Entry> {
-        self.map().values().cloned().collect()
-    }
-
-    fn find_live(&self, which: impl Fn(&Job) -> bool) -> Option<Arc<Transfer>> {
-        let all = self.map();
-        let mut live = all
-            .values()
-            .filter(|entry| which(&entry.transfer.job) && !entry.transfer.progress().state.is_final());
-        live.next().map(|entry| Arc::clone(&entry.transfer))
-    }
-
     /// Another transfer than this one will end as a copy of this content.
     fn others_bring(&self, id: u64, hash: ContentHash) -> bool {
-        let all = self.map();
-        all.values()
-            .any(|entry| entry.transfer.id != id && entry.transfer.brings(hash))
+        let bring = self.registry.that_bring(hash);
+        bring.iter().any(|other| other.id != id)
     }
 
+    /// A new transfer, of the account that is logged in.
     fn register(&self, job: Job, uid: Option<u32>) -> Result<Arc<Transfer>, Failure> {
-        let session = self.sessions.require()?;
-        let account = Some(AccountId::of(&session));
-        let mut all = self.map();
-        let ended = |entry: &Entry| entry.transfer.progress().state.is_final();
-        let live = || all.values().filter(|entry| !ended(entry));
-        let imports = || {
-            let imports = live().filter(|entry| matches!(entry.transfer.job, Job::Upload { .. }));
-            imports.filter(|entry| entry.transfer.uid == uid)
-        };
-        let crowd = if live().count() >= MAX_LIVE {
-            Some(format!("{MAX_LIVE} transfers have not ended yet"))
-        } else if matches!(job, Job::Upload { .. }) && imports().count() >= MAX_IMPORTS {
-            Some(format!("{MAX_IMPORTS} uploads of this user have not ended yet"))
-        } else {
-            None
-        };
-        if let Some(message) = crowd {
-            return Err(Failure::new(FailureKind::NotPermitted, message).hint("p2pctl transfers"));
-        }
-        let done: Vec<u64> = all
-            .iter()
-            .filter(|(_, entry)| ended(entry))
-            .map(|(id, _)| *id)
-            .collect();
-        for id in done.iter().rev().skip(KEEP_ENDED as usize) {
-            all.remove(id);
-        }
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let transfer = Arc::new(Transfer::new(id, job, uid));
-        all.insert(
-            id,
-            Entry {
-                transfer: Arc::clone(&transfer),
-                account,
-            },
-        );
-        drop(all);
+        let account = AccountId::of(&*self.sessions.require()?);
+        let transfer = self.registry.add(job, uid, Some(account))?;
         self.note(&transfer, true);
         Ok(transfer)
     }
@@ -486,7 +419,7 @@ impl Shared {
     }
 
     fn account(&self, id: u64) -> Option<AccountId> {
-        self.map().get(&id).and_then(|entry| entry.account)
+        self.registry.get(id).and_then(|entry| entry.account)
     }
 
     /// What of the transfer must survive is written soon.
