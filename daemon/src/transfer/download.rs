@@ -1,5 +1,5 @@
 //! One download from locating to a durable, announced copy, as far as it comes in one go. What halts it is for its owner
-//! to judge: [`super::run`] waits, and begins the next go with what is there.
+//! to judge: [`super::drive`] waits, and begins the next go with what is there.
 
 use std::{sync::Arc, time::Duration};
 

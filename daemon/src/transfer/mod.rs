@@ -1,7 +1,8 @@
 //! What to fetch from whom: the only place that decides. Knows nothing of the control socket.
 //!
 //! A [`Transfer`] is one download, one upload, or one copy on another peer ([`job`]). [`Transfers`] owns them all and
-//! runs each: a go of [`download`] or [`place`], a wait when nobody can help now, and the next go with what is there.
+//! runs each ([`drive`]): a go of [`download`] or [`place`], a wait when nobody can help now, and the next go with what is
+//! there.
 //! [`locate`] says who has a content, [`plan`] which piece comes next, [`source`] talks to one holder, [`deliver`] brings
 //! the bytes to the person who waits; [`publish`] is the way in; [`heal`] fetches anew what was found damaged. Those of one
 //! content stand in [`line`]. Which states a transfer goes through is in STATE.md beside this file.
@@ -9,13 +10,16 @@
 //! [`journal`] writes what must survive: after a restart every transfer that had not ended goes on, with the bytes that the
 //! store had made durable.
 
+mod accounts;
 pub mod deliver;
 pub mod download;
+mod drive;
 pub mod heal;
 pub mod job;
 pub mod journal;
 mod line;
 pub mod locate;
+mod orders;
 pub mod place;
 pub mod plan;
 pub mod progress;
@@ -23,39 +27,32 @@ pub mod publish;
 mod registry;
 mod source;
 mod swarm;
+mod uploading;
 
-use std::{
-    sync::{
-        Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::sync::{Arc, Mutex};
 
-use p2p_proto::{ContentHash, Failure, FailureKind, PeerName, rest::publications::Publication};
+use p2p_proto::{ContentHash, Failure, FailureKind};
 use p2p_service::lifecycle::Lifecycle;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use self::{
     download::Fetch,
+    drive::{Work, run},
     job::{Job, Keep},
     journal::{AccountId, Journal},
     line::Lines,
     locate::Locator,
     place::{Copy, Replication},
-    progress::{Attached, Intent, State, Transfer},
+    progress::{Intent, State, Transfer},
     registry::Registry,
 };
+pub use self::{orders::Order, uploading::Uploading};
 use crate::{
     directory::index::Announcer,
-    identity::session::{Session, Sessions},
+    identity::session::Sessions,
     meter::Meter,
     store::{Store, StoreError},
 };
-
-/// The first pause of a transfer that waits, and the longest: each is twice the one before.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 
 /// What keeps a transfer from going on.
 #[derive(Debug)]
@@ -98,70 +95,6 @@ struct Shared {
     look_again: Notify,
     /// Rises when a transfer begins or ends.
     changes: watch::Sender<u64>,
-}
-
-/// What somebody wants fetched.
-pub struct Order {
-    /// What.
-    pub publication: Publication,
-    /// Where it stays.
-    pub keep: Keep,
-    /// It waits for holders instead of failing without them.
-    pub wait: bool,
-    /// It goes on when nobody waits for it.
-    pub goes_on_alone: bool,
-    /// The Unix user who wants it; none for a peer.
-    pub uid: Option<u32>,
-    /// The peer that asks for a copy.
-    pub placed_by: Option<PeerName>,
-}
-
-impl Order {
-    /// A copy in the store, for as long as it takes.
-    #[must_use]
-    pub const fn copy(publication: Publication, placed_by: Option<PeerName>) -> Self {
-        Self {
-            publication,
-            keep: Keep::InStore,
-            wait: true,
-            goes_on_alone: true,
-            uid: None,
-            placed_by,
-        }
-    }
-}
-
-/// What a transfer has to do.
-enum Work {
-    Fetch(Fetch),
-    Copy(Copy),
-}
-
-impl Work {
-    /// Waits until another transfer wants the place in the store that this one has.
-    async fn is_in_the_way(&self) {
-        match self {
-            Self::Fetch(Fetch {
-                place: Some(place), ..
-            }) => place.is_shared().await,
-            _ => std::future::pending().await,
-        }
-    }
-
-    /// Others may fetch the same content.
-    fn leave_the_line(&mut self) {
-        if let Self::Fetch(fetch) = self {
-            fetch.place = None;
-        }
-    }
-}
-
-/// How a run ended.
-enum End {
-    /// For good.
-    Over(Result<(), Failure>),
-    /// The daemon stops; it goes on after the next start.
-    Later,
 }
 
 impl Transfers {
@@ -237,67 +170,6 @@ impl Transfers {
             };
             self.0.begin(&transfer, work);
         }
-    }
-
-    /// Starts fetching a publication, or joins the transfer that does so already. A content that is here already is
-    /// done at once.
-    ///
-    /// # Errors
-    /// `NotLoggedIn`; when too many transfers run.
-    pub async fn start(&self, order: Order) -> Result<Attached, Failure> {
-        self.0.sessions.require()?;
-        let Order {
-            publication,
-            keep,
-            wait,
-            goes_on_alone,
-            uid,
-            placed_by,
-        } = order;
-        let kept = matches!(keep, Keep::InStore);
-        let here = matches!(self.0.store.content(publication.hash).await, Ok(Some(_)));
-        let same = |job: &Job| matches!(job, Job::Download { publication: other, kept: true, .. } if other.id == publication.id);
-        if kept
-            && !here
-            && let Some(running) = self.0.registry.find_live(same)
-        {
-            if wait {
-                running.be_patient();
-            }
-            // Asked for again here, it is wanted again. Another peer cannot say that of what somebody here paused.
-            if placed_by.is_none() {
-                running.want(Intent::Run);
-                self.0.look_again.notify_waiters();
-            }
-            return Ok(running.attach(goes_on_alone));
-        }
-        let job = Job::Download {
-            publication: publication.clone(),
-            kept,
-            placed_by,
-        };
-        let transfer = self.0.register(job, uid)?;
-        if wait {
-            transfer.be_patient();
-        }
-        let attached = transfer.attach(goes_on_alone);
-        self.0
-            .begin(&transfer, Work::Fetch(Fetch::new(publication, keep)));
-        Ok(attached)
-    }
-
-    /// Follows an import; its [`Uploading`] tells how it goes, and dropped it has failed.
-    ///
-    /// # Errors
-    /// When too many transfers run.
-    fn uploading(&self, job: Job, uid: Option<u32>) -> Result<Uploading, Failure> {
-        let transfer = self.0.register(job, uid)?;
-        transfer.enter(State::Transferring, "");
-        Ok(Uploading {
-            shared: Arc::clone(&self.0),
-            transfer,
-            ended: AtomicBool::new(false),
-        })
     }
 
     /// Every transfer that has not ended, and the last ones that have, by number.
@@ -418,10 +290,6 @@ impl Shared {
             .spawn_request(async move { run(shared, transfer, work).await });
     }
 
-    fn account(&self, id: u64) -> Option<AccountId> {
-        self.registry.get(id).and_then(|entry| entry.account)
-    }
-
     /// What of the transfer must survive is written soon.
     fn note(&self, transfer: &Transfer, live: bool) {
         // Without a copy in the store nothing of it can go on after a restart.
@@ -436,251 +304,5 @@ impl Shared {
         }
         transfer.finish(result);
         self.note(transfer, false);
-    }
-
-    /// Whoever waits for a session, or for what it opens, looks again when it changes.
-    async fn look_again_with_each_session(&self) {
-        let mut sessions = self.sessions.subscribe();
-        loop {
-            tokio::select! {
-                () = self.lifecycle.soft().cancelled() => return,
-                changed = sessions.changed() => if changed.is_err() { return },
-            }
-            self.look_again.notify_waiters();
-        }
-    }
-
-    /// The transfer's account is logged in no more: nobody is, or somebody else. A logout that a login follows at once
-    /// may be missed as such.
-    async fn logged_out(&self, id: u64) {
-        let account = self.account(id);
-        let mut sessions = self.sessions.subscribe();
-        let others = |session: &Option<Arc<Session>>| match (session, account) {
-            (Some(session), Some(account)) => AccountId::of(session) != account,
-            (session, _) => session.is_none(),
-        };
-        // A sender that is gone means that the daemon stops, and that is told elsewhere.
-        if sessions.wait_for(others).await.is_err() {
-            std::future::pending::<()>().await;
-        }
-    }
-
-    /// It is the account's that is logged in, or was last. What others did here is not this one's to know.
-    fn is_of_last_account(&self, id: u64) -> bool {
-        match (self.sessions.account(), self.account(id)) {
-            (Some(last), Some(account)) => (last.cluster, last.user_id) == (account.cluster, account.user),
-            _ => true,
-        }
-    }
-
-    /// The session is still the account's that began it.
-    fn is_of_this_account(&self, id: u64) -> Result<(), Failure> {
-        let (Some(session), Some(account)) = (self.sessions.current(), self.account(id)) else {
-            return Ok(());
-        };
-        if AccountId::of(&session) == account {
-            return Ok(());
-        }
-        Err(Failure::new(
-            FailureKind::NotPermitted,
-            "it belongs to another account",
-        ))
-    }
-}
-
-/// Runs one transfer to its end, whatever that is.
-async fn run(shared: Arc<Shared>, transfer: Arc<Transfer>, mut work: Work) {
-    let end = drive(&shared, &transfer, &mut work).await;
-    match end {
-        End::Later => {
-            if let Err(error) = step_aside(&transfer, &mut work).await {
-                tracing::warn!(TRANSFER = transfer.id, "{}: {error}", transfer.name());
-            }
-            shared.note(&transfer, true);
-            let message = format!("p2pd stops; transfer {} goes on when it runs again", transfer.id);
-            transfer.finish(Err(Failure::new(FailureKind::Unreachable, message)));
-        }
-        End::Over(result) => {
-            transfer.settled().await;
-            let thrown_away = transfer.intent() == Intent::Cancel || transfer.job.brings().is_none();
-            match &mut work {
-                Work::Fetch(fetch) if thrown_away => throw_away(&shared, &transfer, fetch).await,
-                _ => drop(transfer.let_go()),
-            }
-            work.leave_the_line();
-            shared.end(&transfer, result);
-        }
-    }
-    shared.journal.flush().await;
-}
-
-/// This one does not want what came; another transfer of the content may.
-async fn throw_away(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) {
-    let incoming = transfer.let_go();
-    if matches!(fetch.keep, Keep::OnlyIn(_)) {
-        return;
-    }
-    let hash = fetch.publication.hash;
-    let done = if shared.others_bring(transfer.id, hash) {
-        match incoming {
-            Some(incoming) => incoming.checkpoint().await,
-            None => return,
-        }
-    } else {
-        drop(incoming);
-        if !fetch.in_line(shared, transfer.id).is_first() {
-            // It is in the hands of another one.
-            return;
-        }
-        shared.store.discard(hash).await.map(drop)
-    };
-    match done {
-        Ok(()) | Err(StoreError::Busy { .. }) => {}
-        Err(error) => tracing::warn!("{}: {error}", fetch.publication.name),
-    }
-}
-
-/// Makes durable what came, and leaves it to whoever fetches the content next.
-async fn step_aside(transfer: &Transfer, work: &mut Work) -> Result<(), StoreError> {
-    transfer.settled().await;
-    let durable = match transfer.let_go() {
-        Some(incoming) => incoming.checkpoint().await,
-        None => Ok(()),
-    };
-    work.leave_the_line();
-    durable
-}
-
-/// Goes, waits, stands still, as it must, until it is over or the daemon stops.
-async fn drive(shared: &Arc<Shared>, transfer: &Arc<Transfer>, work: &mut Work) -> End {
-    let soft = shared.lifecycle.soft().clone();
-    let mut pause = FIRST_PAUSE;
-    loop {
-        match transfer.intent() {
-            Intent::Run => {}
-            Intent::Cancel => return End::Over(Err(progress::interrupted("cancelled"))),
-            Intent::Pause => {
-                if let Err(error) = step_aside(transfer, work).await {
-                    return End::Over(Err(error.into()));
-                }
-                transfer.enter(State::Paused, progress::how_to_resume(transfer.id));
-                tokio::select! {
-                    _ = transfer.intends_other_than(Intent::Pause) => {}
-                    () = soft.cancelled() => return End::Later,
-                }
-                transfer.enter(State::Queued, "");
-                shared.note(transfer, true);
-                continue;
-            }
-        }
-        let before = transfer.progress().done;
-        transfer.settled().await;
-        let went = tokio::select! {
-            biased;
-            () = soft.cancelled() => return End::Later,
-            _ = transfer.intends_other_than(Intent::Run) => continue,
-            () = shared.logged_out(transfer.id) => Err(Halt::Wait(Failure::not_logged_in())),
-            went = go(shared, transfer, work) => went,
-        };
-        let why = match went {
-            Ok(()) => return End::Over(Ok(())),
-            Err(Halt::Failed(failure)) => return End::Over(Err(failure)),
-            Err(Halt::Wait(why)) => why,
-        };
-        if transfer.progress().done > before {
-            pause = FIRST_PAUSE;
-        }
-        // This may last, and what came shall not depend on it.
-        if let Some(incoming) = transfer.incoming()
-            && let Err(error) = incoming.checkpoint().await
-        {
-            tracing::warn!(TRANSFER = transfer.id, "{}: {error}", transfer.name());
-        }
-        transfer.enter(State::Waiting, why.message);
-        match wait(shared, transfer, work, pause).await {
-            Next::Later => return End::Later,
-            Next::InTime => pause = (pause * 2).min(LONGEST_PAUSE),
-            Next::Now => {}
-        }
-    }
-}
-
-/// Why a wait is over.
-enum Next {
-    /// Its time is.
-    InTime,
-    /// Something changed.
-    Now,
-    /// The daemon stops.
-    Later,
-}
-
-/// Waits for the next go, and is in nobody's way meanwhile.
-async fn wait(shared: &Shared, transfer: &Transfer, work: &mut Work, pause: Duration) -> Next {
-    let next = async {
-        tokio::select! {
-            () = tokio::time::sleep(pause) => Next::InTime,
-            () = shared.look_again.notified() => Next::Now,
-            _ = transfer.intends_other_than(Intent::Run) => Next::Now,
-            () = shared.lifecycle.soft().cancelled() => Next::Later,
-        }
-    };
-    tokio::pin!(next);
-    tokio::select! {
-        next = &mut next => return next,
-        () = work.is_in_the_way() => {}
-    }
-    if let Err(error) = step_aside(transfer, work).await {
-        tracing::warn!(TRANSFER = transfer.id, "{}: {error}", transfer.name());
-    }
-    next.await
-}
-
-async fn go(shared: &Arc<Shared>, transfer: &Arc<Transfer>, work: &mut Work) -> Result<(), Halt> {
-    shared.is_of_this_account(transfer.id)?;
-    match work {
-        Work::Fetch(fetch) => download::go(shared, transfer, fetch).await,
-        Work::Copy(copy) => place::go(shared, transfer, copy).await,
-    }
-}
-
-/// An import that is being followed.
-pub struct Uploading {
-    shared: Arc<Shared>,
-    transfer: Arc<Transfer>,
-    ended: AtomicBool,
-}
-
-impl Uploading {
-    /// Somebody wants it to end.
-    pub async fn cancelled(&self) {
-        while self.transfer.intends_other_than(Intent::Run).await != Intent::Cancel {}
-    }
-
-    /// So many bytes are imported.
-    pub fn reached(&self, bytes: u64) {
-        self.transfer.reached(None, bytes);
-    }
-
-    /// All bytes are here; the directory is asked to publish them.
-    pub fn imported(&self, hash: ContentHash, size: u64) {
-        self.transfer.learned(Some(hash), Some(size));
-        self.transfer.reached(None, size);
-        self.transfer.enter(State::Verifying, "");
-    }
-
-    /// That was all.
-    pub fn end(&self, result: Result<(), Failure>) {
-        self.ended.store(true, Ordering::Relaxed);
-        self.shared.end(&self.transfer, result);
-    }
-}
-
-impl Drop for Uploading {
-    fn drop(&mut self) {
-        if !self.ended.load(Ordering::Relaxed) {
-            let failure = progress::interrupted("the upload was cut; nothing was published");
-            self.shared.end(&self.transfer, Err(failure));
-        }
     }
 }
