@@ -135,3 +135,28 @@ fn the_scrub_finds_damage_and_it_is_mended_without_being_asked() {
     let done = a.json(&["download", "scan.tar"]);
     assert_eq!(sources(&done), []);
 }
+
+#[test]
+fn each_of_its_publications_is_tried_until_one_has_a_holder() {
+    let world = World::start(&["b"]);
+    let b = &world.peers[0];
+    let scrubbed = "[store]\nreserve_free = \"1MiB\"\nscrub_rate = \"1GiB\"\nscrub_every = \"1s\"\n";
+    let a = world.peer("a", scrubbed);
+    a.login(&world.directory, &world.ana);
+    let (source, hash) = world.file("one.tar", 6, SIZE);
+    let path = source.to_str().expect("UTF-8");
+    for name in ["one.tar", "two.tar", "three.tar"] {
+        a.json(&["upload", path, "--name", name]);
+    }
+    // Neither the first nor the last of them, in whatever order.
+    b.json(&["fetch", "three.tar"]);
+    spoil(&a, &hash, 4 * MIB);
+    a.until_download("three.tar", "done", wait::SOON);
+    assert_eq!(data::hash_of(&stored(&a, &hash)), hash);
+    let listed = a.json(&["list"]);
+    let files = listed["files"].as_array().expect("files");
+    assert!(
+        files.len() == 3 && files.iter().all(|file| file["state"] == "complete"),
+        "{listed}"
+    );
+}

@@ -1,5 +1,5 @@
 //! One download from locating to a durable, announced copy, as far as it comes in one go. What halts it is for its owner
-//! to judge: [`super::run`] waits, and begins the next go with what is there.
+//! to judge: [`super::drive`] waits, and begins the next go with what is there.
 
 use std::{sync::Arc, time::Duration};
 
@@ -13,6 +13,7 @@ use tokio::sync::SemaphorePermit;
 use super::{
     Halt, Shared, deliver,
     job::Keep,
+    line::Place,
     progress::{State, Transfer},
     swarm,
 };
@@ -27,6 +28,25 @@ pub(super) struct Fetch {
     pub publication: Publication,
     /// Where it stays. The passed file is taken when the bytes begin to come.
     pub keep: Keep,
+    /// Its place among those that fetch the same content into the store; it has the content's partial at the head only.
+    pub place: Option<Place>,
+}
+
+impl Fetch {
+    /// One that has not begun.
+    pub const fn new(publication: Publication, keep: Keep) -> Self {
+        Self {
+            publication,
+            keep,
+            place: None,
+        }
+    }
+
+    /// Its place, at the end of the line when it has none yet.
+    pub fn in_line(&mut self, shared: &Shared, id: u64) -> &Place {
+        let hash = self.publication.hash;
+        self.place.get_or_insert_with(|| shared.lines.join(hash, id))
+    }
 }
 
 /// Goes as far as it can.
@@ -42,10 +62,16 @@ pub(super) async fn go(
     let _slot = turn(shared, transfer).await?;
     transfer.sets_out();
     let publication = &fetch.publication;
-    let in_store = matches!(fetch.keep, Keep::InStore);
-    if in_store && matches!(shared.store.content(publication.hash).await, Ok(Some(_))) {
-        hold(shared, transfer.id, publication).await?;
-        return outputs(shared, transfer, publication).await;
+    if matches!(shared.store.content(publication.hash).await, Ok(Some(_))) {
+        match fetch.keep {
+            Keep::InStore => {
+                hold(shared, transfer.id, publication).await?;
+                return outputs(shared, transfer, publication).await;
+            }
+            // It came while this one let another go first; it is read where it is.
+            Keep::Nowhere => return Ok(()),
+            Keep::OnlyIn(_) => {}
+        }
     }
     let session = shared.sessions.require().map_err(Halt::Wait)?;
     let (hash, size) = (publication.hash, publication.size);
@@ -88,16 +114,17 @@ async fn turn<'a>(shared: &'a Shared, transfer: &Transfer) -> Result<SemaphorePe
     slot.map_err(|_| Failure::new(FailureKind::Internal, "p2pd stops").into())
 }
 
-/// Two transfers of one content take turns: the second finds it here.
-async fn wait_for_the_same(shared: &Shared, transfer: &Transfer, fetch: &Fetch) {
+/// Those that fetch one content into the store take turns: the second finds it here, or what the first has left of it.
+async fn wait_for_the_same(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) {
     if matches!(fetch.keep, Keep::OnlyIn(_)) {
         return;
     }
-    while let Some(other) = shared.earlier_of_same_content(transfer.id, fetch.publication.hash) {
-        let reason = format!("transfer {} brings the same content", other.id);
+    let place = fetch.in_line(shared, transfer.id);
+    let behind = |first| {
+        let reason = format!("transfer {first} brings the same content");
         transfer.enter(State::Queued, reason);
-        let _ = other.ended().await;
-    }
+    };
+    place.comes_first(behind).await;
 }
 
 async fn begin(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) -> Result<Incoming, Halt> {
@@ -112,8 +139,10 @@ async fn begin(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) -> Resul
         }
     };
     let incoming = begun.map_err(|error| match error {
-        StoreError::NoSpace { .. } => no_space(&fetch.publication.name, &error),
-        other => other.into(),
+        StoreError::NoSpace { .. } => no_space(&fetch.publication.name, &error).into(),
+        // Somebody still reads what an earlier one has let go of.
+        StoreError::Busy { .. } => Halt::Wait(error.into()),
+        other => Halt::from(other),
     })?;
     transfer.resumed(incoming.resumed_bytes());
     transfer.receives_into(incoming.clone());

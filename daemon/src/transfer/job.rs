@@ -117,4 +117,13 @@ impl Job {
             _ => None,
         }
     }
+
+    /// The peer whose copy it makes; none for what somebody here wants.
+    #[must_use]
+    pub const fn placed_by(&self) -> Option<&PeerName> {
+        match self {
+            Self::Download { placed_by, .. } => placed_by.as_ref(),
+            _ => None,
+        }
+    }
 }

@@ -360,7 +360,7 @@ impl Transfers {
             matches!(job, Job::Replicate { publication: other, peer_id: there, .. }
                 if other.id == publication.id && *there == peer_id)
         };
-        if let Some(running) = self.0.find_live(same) {
+        if let Some(running) = self.0.registry.find_live(same) {
             return Ok(running);
         }
         let job = Job::Replicate {

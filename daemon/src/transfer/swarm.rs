@@ -202,7 +202,13 @@ pub(super) async fn fetch_all(
             }
             _ = look.tick() => {
                 swarm.incoming.checkpoint_when_due();
-                if swarm.look() && refreshed.elapsed() >= QUIET {
+                let silent = swarm.look();
+                if silent && shared.lines.is_in_the_way(publication.hash, transfer.id) {
+                    // Another transfer of the same content may know somebody who speaks.
+                    let why = transfer.progress().reason;
+                    return Err(Halt::Wait(Failure::new(FailureKind::Unreachable, why)));
+                }
+                if silent && refreshed.elapsed() >= QUIET {
                     // Somebody else may have come who has it.
                     refresh.reset_immediately();
                 }

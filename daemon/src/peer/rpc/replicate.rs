@@ -20,7 +20,6 @@ use crate::{
     peer::access::{Authority, Refusal},
     transfer::{
         Order, Transfers,
-        job::Job,
         progress::{State, Transfer},
     },
 };
@@ -30,12 +29,6 @@ const PROGRESS: Duration = Duration::from_millis(250);
 
 /// When nothing changes, the caller hears so often that this peer lives.
 const STILL_HERE: Duration = Duration::from_secs(5);
-
-/// Copies for others that have not ended; more are refused.
-const MAX_PLACED: usize = 256;
-
-/// The same, for one peer.
-const MAX_PLACED_BY_ONE: usize = 64;
 
 /// Takes copies for others.
 #[derive(Clone)]
@@ -87,17 +80,6 @@ async fn allowed(
         return Err(Status::failed_precondition(
             "accepts copies of its own account only",
         ));
-    }
-    let (caller, all) = (name_of(caller), copies.transfers.all());
-    let placed = all.iter().filter_map(|transfer| match &transfer.job {
-        Job::Download {
-            placed_by: Some(by), ..
-        } if !transfer.progress().state.is_final() => Some(by),
-        _ => None,
-    });
-    if placed.clone().count() >= MAX_PLACED || placed.filter(|by| **by == caller).count() >= MAX_PLACED_BY_ONE
-    {
-        return Err(Status::resource_exhausted("has too many copies to make already"));
     }
     let located = session.client.locate(&format!("id:{}", grant.publication)).await;
     let publication = located.map_err(|failure| unseen(&failure))?.publication;

@@ -1,0 +1,91 @@
+//! What somebody wants fetched, and the transfer that does it: a new one, or one that does so already.
+
+use p2p_proto::{Failure, PeerName, rest::publications::Publication};
+
+use super::{
+    Transfers,
+    download::Fetch,
+    drive::Work,
+    job::{Job, Keep},
+    progress::{Attached, Intent},
+};
+
+/// What somebody wants fetched.
+pub struct Order {
+    /// What.
+    pub publication: Publication,
+    /// Where it stays.
+    pub keep: Keep,
+    /// It waits for holders instead of failing without them.
+    pub wait: bool,
+    /// It goes on when nobody waits for it.
+    pub goes_on_alone: bool,
+    /// The Unix user who wants it; none for a peer.
+    pub uid: Option<u32>,
+    /// The peer that asks for a copy.
+    pub placed_by: Option<PeerName>,
+}
+
+impl Order {
+    /// A copy in the store, for as long as it takes.
+    #[must_use]
+    pub const fn copy(publication: Publication, placed_by: Option<PeerName>) -> Self {
+        Self {
+            publication,
+            keep: Keep::InStore,
+            wait: true,
+            goes_on_alone: true,
+            uid: None,
+            placed_by,
+        }
+    }
+}
+
+impl Transfers {
+    /// Starts fetching a publication, or joins the transfer that does so already. A content that is here already is
+    /// done at once.
+    ///
+    /// # Errors
+    /// `NotLoggedIn`; when too many transfers run.
+    pub async fn start(&self, order: Order) -> Result<Attached, Failure> {
+        self.0.sessions.require()?;
+        let Order {
+            publication,
+            keep,
+            wait,
+            goes_on_alone,
+            uid,
+            placed_by,
+        } = order;
+        let kept = matches!(keep, Keep::InStore);
+        let here = matches!(self.0.store.content(publication.hash).await, Ok(Some(_)));
+        let same = |job: &Job| matches!(job, Job::Download { publication: other, kept: true, .. } if other.id == publication.id);
+        if kept
+            && !here
+            && let Some(running) = self.0.registry.find_live(same)
+        {
+            if wait {
+                running.be_patient();
+            }
+            // Asked for again here, it is wanted again. Another peer cannot say that of what somebody here paused.
+            if placed_by.is_none() {
+                running.want(Intent::Run);
+                self.0.look_again.notify_waiters();
+            }
+            return Ok(running.attach(goes_on_alone));
+        }
+        let job = Job::Download {
+            publication: publication.clone(),
+            kept,
+            placed_by,
+        };
+        let transfer = self.0.register(job, uid)?;
+        if wait {
+            transfer.be_patient();
+        }
+        let attached = transfer.attach(goes_on_alone);
+        self.0
+            .begin(&transfer, Work::Fetch(Fetch::new(publication, keep)));
+        Ok(attached)
+    }
+}
