@@ -103,6 +103,7 @@ pub use self::{
     incoming::Incoming,
     index_log::LoggedChange,
     layer::{BadLayer, ChainingValue, GROUP, Layer, LayerBuilder},
+    locations::AccountId,
     stream::StreamImport,
     transfers::TransferRow,
     verify::{Pace, Verdict},

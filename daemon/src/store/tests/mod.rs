@@ -10,6 +10,7 @@ mod holding;
 mod importing;
 mod invariants;
 mod kept;
+mod locations;
 mod power;
 mod resuming;
 mod scenarios;
