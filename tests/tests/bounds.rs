@@ -350,8 +350,10 @@ fn says(path: &PathBuf, bytes: &[u8]) -> Vec<u8> {
 /// before it were free again is tried anew.
 fn welcomed(path: &PathBuf) -> UnixStream {
     wait::until("a place at the socket", wait::SOON, || {
-        let mut stream = unix(path);
-        matches!(stream.read(&mut [0; 1]), Ok(1)).then_some(stream)
+        const SETTINGS: u8 = 4;
+        let (mut stream, mut first) = (unix(path), [0; 4]);
+        let introduced = stream.read_exact(&mut first).is_ok() && first[3] == SETTINGS;
+        introduced.then_some(stream)
     })
 }
 
@@ -379,8 +381,14 @@ fn the_control_socket_is_bounded() {
     peer.json(&["status"]);
     let silent: Vec<_> = (0..OF_A_USER).map(|_| welcomed(&socket)).collect();
     for _ in 0..20 {
-        assert!(says(&socket, b"").is_empty());
+        assert_eq!(http2::goodbye(&says(&socket, b"")), CALM);
     }
+    let full = format!(
+        "p2pctl: p2pd at {} has too many connections. Try again",
+        socket.display()
+    );
+    assert_eq!(peer.says(3, &["status"]), full);
+    assert_eq!(peer.fails(3, &["list"])["kind"], "daemon_unreachable");
     assert_eq!(
         process.said("at the control socket: closed"),
         1,
