@@ -12,8 +12,8 @@ use std::{
 use hyper_util::rt::TokioIo;
 use nix::unistd::{Uid, User};
 use p2p_proto::{Failure, FailureKind, MAX_GRPC_MESSAGE, v1::control_service_client::ControlServiceClient};
-use rustix::io::Errno;
-use tokio::net::UnixStream;
+use rustix::{io::Errno, net::RecvFlags};
+use tokio::{io::Interest, net::UnixStream};
 use tonic::{
     Code, Status,
     transport::{Channel, Endpoint},
@@ -84,13 +84,22 @@ pub(crate) fn socket_path(given: Option<&Path>) -> PathBuf {
 
 /// Connects once.
 pub(crate) async fn connect(socket: &Path) -> Result<Daemon, Failure> {
-    let stream = UnixStream::connect(socket)
-        .await
-        .map_err(|error| unreachable(socket, &error))?;
-    let peer_uid = stream
-        .peer_cred()
-        .map_err(|error| unreachable(socket, &error))?
-        .uid();
+    let failed = |error: io::Error| unreachable(socket, &error);
+    let silent = |_| failed(io::Error::other("no answer within 10 s"));
+    let stream = UnixStream::connect(socket).await.map_err(failed)?;
+    let peer_uid = stream.peer_cred().map_err(failed)?.uid();
+    let greeting = tokio::time::timeout(HANDSHAKE_WITHIN, greeting(&stream)).await;
+    match greeting.map_err(silent)?.map_err(failed)? {
+        Greeting::Welcome => {}
+        Greeting::TooMany => {
+            let message = format!("p2pd at {} has too many connections", socket.display());
+            return Err(Failure::new(FailureKind::DaemonUnreachable, message).hint("Try again"));
+        }
+        Greeting::Closed => {
+            let closed = failed(io::Error::other("it closed the connection"));
+            return Err(closed.hint("Is it running? sudo systemctl status p2pd"));
+        }
+    }
     let only = Arc::new(Mutex::new(Some(stream)));
     let connector = tower::service_fn(move |_| {
         let stream = only.lock().ok().and_then(|mut only| only.take());
@@ -101,11 +110,10 @@ pub(crate) async fn connect(socket: &Path) -> Result<Daemon, Failure> {
         .http2_keep_alive_interval(PING_EVERY)
         .keep_alive_timeout(PONG_WITHIN);
     let connecting = endpoint.connect_with_connector(connector);
-    let channel = match tokio::time::timeout(HANDSHAKE_WITHIN, connecting).await {
-        Ok(Ok(channel)) => channel,
-        Ok(Err(error)) => return Err(unreachable(socket, &io::Error::other(error))),
-        Err(_) => return Err(unreachable(socket, &io::Error::other("no answer within 10 s"))),
-    };
+    let channel = tokio::time::timeout(HANDSHAKE_WITHIN, connecting).await;
+    let channel = channel
+        .map_err(silent)?
+        .map_err(|error| failed(io::Error::other(error)))?;
     let client = ControlServiceClient::new(channel)
         .max_decoding_message_size(MAX_GRPC_MESSAGE)
         .max_encoding_message_size(MAX_GRPC_MESSAGE);
@@ -113,6 +121,33 @@ pub(crate) async fn connect(socket: &Path) -> Result<Daemon, Failure> {
         client,
         socket: socket.to_owned(),
         peer_uid,
+    })
+}
+
+/// How the daemon begins, before it is told anything.
+enum Greeting {
+    /// With its settings, or whatever else a later one begins with.
+    Welcome,
+    /// With a goodbye: it has no place left.
+    TooMany,
+    Closed,
+}
+
+/// What the daemon says first. It is left to be read: an HTTP/2 server introduces itself without being asked, and one
+/// that has no place says so in the same way, with a GOAWAY frame that carries this code (RFC 9113, section 6.8).
+async fn greeting(stream: &UnixStream) -> io::Result<Greeting> {
+    const GOAWAY: u8 = 7;
+    const ENHANCE_YOUR_CALM: [u8; 4] = [0, 0, 0, 11];
+    let mut first = [0; 17];
+    let peek = || Ok(rustix::net::recv(stream, &mut first, RecvFlags::PEEK)?.0);
+    let heard = match stream.async_io(Interest::READABLE, peek).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => 0,
+        heard => heard?,
+    };
+    Ok(match &first[..heard] {
+        [] => Greeting::Closed,
+        [_, _, _, GOAWAY, .., a, b, c, d] if [*a, *b, *c, *d] == ENHANCE_YOUR_CALM => Greeting::TooMany,
+        _ => Greeting::Welcome,
     })
 }
 
@@ -166,7 +201,10 @@ pub(crate) fn unix_user() -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::UnixListener;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixListener,
+    };
 
     use super::*;
     use crate::exit::sentence;
@@ -201,6 +239,42 @@ mod tests {
         );
     }
 
+    /// What a connection to one who says this and closes comes to.
+    async fn told(goodbye: &[u8]) -> (String, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("control.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let closing = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(goodbye).await.unwrap();
+        };
+        let (failure, ()) = tokio::join!(connect(&socket), closing);
+        let failure = failure.err().unwrap();
+        assert_eq!(failure.kind.exit_code(), 3);
+        (sentence(&failure), socket.display().to_string())
+    }
+
+    #[tokio::test]
+    async fn a_daemon_without_a_place_says_so() {
+        let (said, socket) = told(&[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11]).await;
+        assert_eq!(
+            said,
+            format!("p2pctl: p2pd at {socket} has too many connections. Try again")
+        );
+    }
+
+    #[tokio::test]
+    async fn a_daemon_that_closes_at_once_has_its_sentence() {
+        let (said, socket) = told(b"").await;
+        assert_eq!(
+            said,
+            format!(
+                "p2pctl: cannot reach p2pd at {socket}: it closed the connection. Is it running? sudo systemctl status \
+                 p2pd"
+            )
+        );
+    }
+
     #[test]
     fn a_closed_socket_has_its_sentence() {
         let failure = unreachable(Path::new("/run/p2pd/control.sock"), &Errno::ACCESS.into());
@@ -220,7 +294,11 @@ mod tests {
         let socket = folder.path().join("control.sock");
         let listener = UnixListener::bind(&socket).unwrap();
         let accepting = tokio::spawn(async move {
-            drop(listener.accept().await.unwrap());
+            let (mut stream, _) = listener.accept().await.unwrap();
+            // Settings that change nothing; and when the other side has begun as well, it is over.
+            stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0]).await.unwrap();
+            stream.read_exact(&mut [0; 24]).await.unwrap();
+            drop(stream);
             listener
         });
         let mut daemon = connect(&socket).await.unwrap();

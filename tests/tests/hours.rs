@@ -94,9 +94,15 @@ fn hours_without_the_directory_are_survived_and_days_are_counted_down_to_the_end
     assert_eq!(refused["kind"], "unreachable");
     let said = b.says(8, &["download", "three.tar"]);
     assert!(
-        said.starts_with("p2pctl: 127.0.0.1 cannot be reached: "),
+        said.starts_with("p2pctl: 127.0.0.1 cannot be reached: ")
+            && said
+                .trim_end()
+                .ends_with(", and what it last said of three.tar is too old"),
         "{said}"
     );
+    // Of what was never known there is nothing to say.
+    let never = b.says(8, &["download", "never.tar"]);
+    assert!(!never.contains("too old"), "{never}");
     assert!(!b.folder.join("three.tar").exists());
     // The session lasts, so it is not a matter of logging in.
     assert_eq!(b.json(&["whoami"])["user"], "ana");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use p2p_tests::{
     Peer, World,
     check::{entry, has_schema, until_online},
+    proxy::Proxy,
     wait,
 };
 use serde_json::json;
@@ -111,4 +112,28 @@ fn a_lease_that_ends_takes_a_killed_peer_out() {
     world.peers[0].restart();
     until_online(&world.peers[2], "a", true);
     world.peers[2].json(&["fetch", "scan.tar"]);
+}
+
+#[test]
+fn a_stop_ends_what_leaves_no_copy_and_leaves_nothing_of_it() {
+    let mut world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    let (source, _) = world.file("scan.tar", 1, 100 << 20);
+    a.upload(&source);
+    proxy.gate(80 << 20);
+    let b = &mut world.peers[0];
+    let streaming = b.begin(&["download", "scan.tar", "--no-keep", "-o", "-"]);
+    wait::until("a checkpoint", wait::SOON, || {
+        let status = b.json(&["status"]);
+        (status["store"]["partial_files"] == 1).then_some(())
+    });
+    assert_eq!(b.process.stop(), Some(0));
+    let answer = streaming.end();
+    assert_ne!(answer.code, 0);
+    assert!(answer.err.contains("start it again"), "{}", answer.err);
+    b.restart();
+    let transfers = b.json(&["transfers", "--all"]);
+    assert_eq!(entry(&transfers["transfers"], "id", "1").expect("it")["state"], "failed");
+    assert_eq!(b.json(&["status"])["store"]["partial_files"], 0);
 }

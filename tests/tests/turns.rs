@@ -157,3 +157,28 @@ fn a_client_that_goes_after_its_last_byte_does_not_cut_the_publication() {
     });
     assert_eq!(names(peer, "list", "files"), ["scan.txt"]);
 }
+
+#[test]
+fn a_download_does_not_wait_for_another_accounts_of_the_same_file() {
+    let (mut world, bob) = world();
+    let proxy = Proxy::start();
+    let holder = world.behind(&proxy, "holder");
+    let (source, hash) = world.file("scan.tar", 1, 20 * MIB);
+    holder.upload(&source);
+    proxy.gate(8 * MIB);
+    let peer = &mut world.peers[0];
+    let fetching = peer.begin(&["fetch", "scan.tar"]);
+    wait::until("some bytes", wait::SOON, || {
+        let transfer = peer.transfer("download", "scan.tar")?;
+        (transfer["done_bytes"].as_u64()? > 4 * MIB).then_some(())
+    });
+    peer.login(&world.directory, &bob);
+    proxy.gate(u64::MAX);
+    let own = peer.begin(&["fetch", "ana/scan.tar"]);
+    peer.until_download("scan.tar", "done", wait::SOON);
+    assert_eq!(own.end().json()["hash"], hash);
+    assert_eq!(names(peer, "transfers", "transfers"), ["scan.tar"], "his own alone");
+    assert_eq!(names(peer, "list", "files"), ["scan.tar"]);
+    // Hers waits for her.
+    drop(fetching);
+}

@@ -92,15 +92,43 @@ fn with_no_holder_online_it_says_so_and_can_wait() {
         assert_eq!(failed["hint"], "To wait: --wait");
     }
     assert!(b.stored().is_empty(), "{:?}", b.stored());
-    let args = ["download", "scan.tar", "--wait", "--json"];
-    let waiting = b.command(&args).spawn().unwrap();
-    p2p_tests::wait::until("the transfer to wait", p2p_tests::wait::SOON, || {
-        (b.json(&["status"])["transfers"]["active"] == 1).then_some(())
+    let wait = |options: &[&str]| {
+        let args = [&["download", "scan.tar", "--wait"], options].concat();
+        b.command(&args).spawn().unwrap()
+    };
+    let told = wait(&["-o", "told.tar"]);
+    b.until_download("scan.tar", "waiting", p2p_tests::wait::SOON);
+    // Each with a transfer of its own.
+    let untold = [["--json", "-o", "scan.tar"], ["-q", "-o", "quiet.tar"]]
+        .map(|options| wait(&[&options[..], &["--no-keep"]].concat()));
+    p2p_tests::wait::until("all of them to wait", p2p_tests::wait::SOON, || {
+        let all = b.json(&["transfers"]);
+        let mut waiting = all["transfers"].as_array()?.clone();
+        waiting.retain(|transfer| transfer["state"] == "waiting");
+        (waiting.len() == 3).then_some(())
     });
     a.restart();
-    let done = waiting.wait_with_output().unwrap();
+    let done = told.wait_with_output().unwrap();
     assert!(done.status.success(), "{done:?}");
-    assert_eq!(p2p_tests::data::hash_of(&b.folder.join("scan.tar")), hash);
+    // Without a terminal each reason is a line, once.
+    let said = String::from_utf8(done.stderr).unwrap();
+    let reasons: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("waiting: "))
+        .collect();
+    let first = reasons.first().copied().unwrap_or_default();
+    assert!(
+        first.starts_with("waiting: scan.tar: 0 of 1 holders online (last a, "),
+        "{said}"
+    );
+    assert!(reasons.windows(2).all(|two| two[0] != two[1]), "{said}");
+    for untold in untold {
+        let done = untold.wait_with_output().unwrap();
+        assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
+    }
+    for output in ["scan.tar", "told.tar", "quiet.tar"] {
+        assert_eq!(p2p_tests::data::hash_of(&b.folder.join(output)), hash);
+    }
 }
 
 #[test]

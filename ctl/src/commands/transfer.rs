@@ -57,6 +57,7 @@ impl Transfer {
         sink: &mut impl Sink,
     ) -> Result<(Option<Publication>, DownloadDone), Stop> {
         let line = Progress::new(out);
+        let mut told = String::new();
         loop {
             let event = events.message().await.map_err(|status| daemon.failure(status))?;
             let Some(event) = event else {
@@ -70,7 +71,12 @@ impl Transfer {
                     known.id = started.transfer_id;
                     known.publication = started.publication;
                 }
-                Some(Event::Progress(progress)) => self.moved(&progress, &line),
+                Some(Event::Progress(progress)) => {
+                    self.moved(&progress, &line);
+                    if let Some(why) = news(&progress, &mut told).filter(|_| !out.shows_progress()) {
+                        out.note(format_args!("waiting: {}", one_line(why)));
+                    }
+                }
                 Some(Event::Data(data)) => sink.take(&data).await?,
                 Some(Event::Done(done)) => return Ok((self.known.take().publication, done)),
                 // A newer daemon may say more than this tool understands.
@@ -113,6 +119,17 @@ impl Transfer {
             None => failure,
         }
     }
+}
+
+/// Why it waits, when that is not what was told last. For where no moving line tells it.
+fn news<'a>(progress: &'a DownloadProgress, told: &mut String) -> Option<&'a str> {
+    let waits = matches!(progress.state.as_str(), "waiting" | "paused");
+    let why = progress.waiting.as_str();
+    if !waits || why.is_empty() || why == told {
+        return None;
+    }
+    why.clone_into(told);
+    Some(why)
 }
 
 /// The line that stays: `scan.tar   100 %  4.1 GiB  940 MiB/s  from ws1, gpu1  resumed at 61 %`.
@@ -177,6 +194,26 @@ mod tests {
             sentence(&transfer.goes_on(interrupted(), None)),
             "Stopped waiting; transfer 42 goes on (61 %)."
         );
+    }
+
+    #[test]
+    fn each_reason_is_told_once() {
+        let mut told = String::new();
+        let mut hear = |state: &str, waiting: &str| {
+            let progress = DownloadProgress {
+                state: state.into(),
+                waiting: waiting.into(),
+                ..DownloadProgress::default()
+            };
+            news(&progress, &mut told).map(str::to_owned)
+        };
+        assert_eq!(hear("queued", "others run first"), None);
+        assert_eq!(hear("waiting", "nobody has it").as_deref(), Some("nobody has it"));
+        assert_eq!(hear("waiting", "nobody has it"), None);
+        assert_eq!(hear("transferring", ""), None);
+        assert_eq!(hear("waiting", "nobody has it"), None);
+        assert_eq!(hear("waiting", "a is silent").as_deref(), Some("a is silent"));
+        assert_eq!(hear("waiting", ""), None);
     }
 
     #[test]

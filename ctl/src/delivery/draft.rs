@@ -1,6 +1,6 @@
 //! A file that is being delivered: without a name in its folder where the file system can do that, else under a hidden
 //! temporary name. It owns that name: dropped before it is placed, nothing is left. After a crash a hidden
-//! `.NAME.p2pctl-XXXX` may stay, which is never a whole file under its own name.
+//! `.NAME.p2pctl-` and eight hex digits may stay, which is never a whole file under its own name.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -226,7 +226,7 @@ fn fd_path(file: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 
-/// `.NAME.p2pctl-XXXXXXXX`, within the longest name.
+/// `.NAME.p2pctl-` and eight hex digits, within the longest name.
 fn hidden_name(name: &OsStr) -> OsString {
     let random = uuid::Uuid::new_v4().simple().to_string();
     let mut hidden = OsString::from(".");

@@ -41,6 +41,7 @@ const CONNECTIONS: LocalLimits = LocalLimits {
     name: "the descriptor socket",
     per_user: 16,
     total: 128,
+    goodbye: b"",
 };
 
 /// The answer to a descriptor that was taken.

@@ -20,7 +20,12 @@ const CONNECTIONS: LocalLimits = LocalLimits {
     name: "the control socket",
     per_user: 64,
     total: 256,
+    goodbye: &TOO_MANY,
 };
+
+/// GOAWAY (RFC 9113, section 6.8) after no stream, with ENHANCE_YOUR_CALM: p2pctl knows from it that a place is all that
+/// was missing.
+const TOO_MANY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
 
 /// What one connection may do. A p2pctl makes one call at a time, two at most. No call has an end in time: an upload from
 /// a pipe lasts as long as the pipe. And no keep-alive: the kernel says when a client has died, and one that was stopped

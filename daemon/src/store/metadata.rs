@@ -21,10 +21,11 @@ use sqlx::{
 use super::{error::StoreError, index_log};
 
 /// Each step of the database's form, in order; its number is its place, from 1.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001_store.sql"),
     include_str!("../../migrations/0002_promises.sql"),
-    include_str!("../../migrations/0003_notes.sql"),
+    include_str!("../../migrations/0003_locations.sql"),
+    include_str!("../../migrations/0004_notes.sql"),
 ];
 
 /// Of the contents those that are whole and served.

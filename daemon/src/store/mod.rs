@@ -105,6 +105,7 @@ pub use self::{
     incoming::Incoming,
     index_log::LoggedChange,
     layer::{BadLayer, ChainingValue, GROUP, Layer, LayerBuilder},
+    locations::AccountId,
     publishing::Unpublished,
     stream::StreamImport,
     transfers::TransferRow,

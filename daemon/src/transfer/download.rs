@@ -119,9 +119,14 @@ async fn wait_for_the_same(shared: &Shared, transfer: &Transfer, fetch: &mut Fet
     if matches!(fetch.keep, Keep::OnlyIn(_)) {
         return;
     }
+    let own = shared.account(transfer.id);
     let place = fetch.in_line(shared, transfer.id);
     let behind = |first| {
-        let reason = format!("transfer {first} brings the same content");
+        let reason = match shared.account(first) == own {
+            true => format!("transfer {first} brings the same content"),
+            // Not this account's to know.
+            false => "another transfer brings the same content".to_owned(),
+        };
         transfer.enter(State::Queued, reason);
     };
     place.comes_first(behind).await;
@@ -213,6 +218,7 @@ async fn keep(
     incoming: Incoming,
 ) -> Result<(), Halt> {
     let (held, id, publication) = (Arc::clone(shared), transfer.id, publication.clone());
+    transfer.being_kept(true);
     let keeping = transfer.tasks().spawn(async move {
         held.is_of_this_account(id)?;
         let already = held.store.hold(publication.id).await?.is_some();
@@ -227,6 +233,7 @@ async fn keep(
         Ok(())
     });
     let kept = keeping.await;
+    transfer.being_kept(false);
     kept.map_err(|_| Failure::new(FailureKind::Internal, "the copy could not be kept"))??;
     Ok(())
 }

@@ -55,6 +55,10 @@ enum End {
 pub(super) async fn run(shared: Arc<Shared>, transfer: Arc<Transfer>, mut work: Work) {
     let end = drive(&shared, &transfer, &mut work).await;
     match end {
+        End::Later if !transfer.job.survives() => {
+            let over = Err(progress::interrupted("p2pd stops; start it again"));
+            finish(&shared, &transfer, work, over).await;
+        }
         End::Later => {
             if let Err(error) = step_aside(&transfer, &mut work).await {
                 tracing::warn!(TRANSFER = transfer.id, "{}: {error}", transfer.name());
@@ -63,18 +67,23 @@ pub(super) async fn run(shared: Arc<Shared>, transfer: Arc<Transfer>, mut work: 
             let message = format!("p2pd stops; transfer {} goes on when it runs again", transfer.id);
             transfer.finish(Err(Failure::new(FailureKind::Unreachable, message)));
         }
-        End::Over(result) => {
-            transfer.settled().await;
-            let thrown_away = transfer.intent() == Intent::Cancel || transfer.job.brings().is_none();
-            match &mut work {
-                Work::Fetch(fetch) if thrown_away => throw_away(&shared, &transfer, fetch).await,
-                _ => drop(transfer.let_go()),
-            }
-            work.leave_the_line();
-            shared.end(&transfer, result);
-        }
+        End::Over(result) => finish(&shared, &transfer, work, result).await,
     }
     shared.journal.flush().await;
+}
+
+/// It is over: what nobody wants goes.
+async fn finish(shared: &Shared, transfer: &Transfer, mut work: Work, result: Result<(), Failure>) {
+    transfer.settled().await;
+    let cancelled = result.is_err() && transfer.intent() == Intent::Cancel;
+    match &mut work {
+        Work::Fetch(fetch) if cancelled || transfer.job.brings().is_none() => {
+            throw_away(shared, transfer, fetch).await;
+        }
+        _ => drop(transfer.let_go()),
+    }
+    work.leave_the_line();
+    shared.end(transfer, result);
 }
 
 /// This one does not want what came; another transfer of the content may.
@@ -84,7 +93,12 @@ async fn throw_away(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) {
         return;
     }
     let hash = fetch.publication.hash;
-    let done = if shared.others_bring(transfer.id, hash) {
+    // What an earlier one had kept is not this one's.
+    let others = matches!(fetch.keep, Keep::Nowhere)
+        && incoming
+            .as_ref()
+            .is_some_and(|incoming| incoming.resumed_bytes() > 0);
+    let done = if others || shared.others_bring(transfer.id, hash) {
         match incoming {
             Some(incoming) => incoming.checkpoint().await,
             None => return,
@@ -141,7 +155,7 @@ async fn drive(shared: &Arc<Shared>, transfer: &Arc<Transfer>, work: &mut Work) 
         let went = tokio::select! {
             biased;
             () = soft.cancelled() => return End::Later,
-            _ = transfer.intends_other_than(Intent::Run) => continue,
+            () = is_stopped(transfer) => continue,
             () = shared.logged_out(transfer.id) => Err(Halt::Wait(Failure::not_logged_in())),
             went = go(shared, transfer, work) => went,
         };
@@ -165,6 +179,14 @@ async fn drive(shared: &Arc<Shared>, transfer: &Arc<Transfer>, work: &mut Work) 
             Next::InTime => pause = (pause * 2).min(LONGEST_PAUSE),
             Next::Now => {}
         }
+    }
+}
+
+/// Somebody wants it to stop, and that is not too late.
+async fn is_stopped(transfer: &Transfer) {
+    transfer.intends_other_than(Intent::Run).await;
+    if transfer.is_being_kept() {
+        std::future::pending().await
     }
 }
 

@@ -105,6 +105,12 @@ impl Job {
         self.publication().map(|publication| publication.hash)
     }
 
+    /// It goes on after a restart.
+    #[must_use]
+    pub const fn survives(&self) -> bool {
+        !matches!(self, Self::Download { kept: false, .. } | Self::Upload { .. })
+    }
+
     /// The content that it will add to the store, when it is a download.
     #[must_use]
     pub fn brings(&self) -> Option<ContentHash> {

@@ -12,12 +12,12 @@ use p2p_proto::{ContentHash, Failure};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::{
     job::Job,
     progress::{self, Intent, Outcome, Progress, State, Transfer},
 };
+pub use crate::store::AccountId;
 use crate::{
     identity::session::Session,
     store::{Store, StoreError, TransferRow},
@@ -25,15 +25,6 @@ use crate::{
 
 /// So many ended transfers are remembered.
 pub const KEEP_ENDED: u32 = 100;
-
-/// Whose transfer it is: the account of the session at its begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AccountId {
-    /// The directory's cluster.
-    pub cluster: Uuid,
-    /// The account.
-    pub user: Uuid,
-}
 
 impl AccountId {
     /// The session's.
@@ -53,6 +44,7 @@ struct Record {
     job: Job,
     #[serde(default)]
     uid: Option<u32>,
+    /// Whose it is: of the session at its begin.
     #[serde(default)]
     account: Option<AccountId>,
     began_at: Timestamp,

@@ -7,6 +7,7 @@ use super::{
     download::Fetch,
     drive::Work,
     job::{Job, Keep},
+    journal::AccountId,
     progress::{Attached, Intent},
 };
 
@@ -42,13 +43,13 @@ impl Order {
 }
 
 impl Transfers {
-    /// Starts fetching a publication, or joins the transfer that does so already. A content that is here already is
+    /// Starts fetching a publication, or joins the account's transfer that does so already. A content that is here already is
     /// done at once.
     ///
     /// # Errors
     /// `NotLoggedIn`; when too many transfers run.
     pub async fn start(&self, order: Order) -> Result<Attached, Failure> {
-        self.0.sessions.require()?;
+        let account = AccountId::of(&*self.0.sessions.require()?);
         let Order {
             publication,
             keep,
@@ -62,7 +63,7 @@ impl Transfers {
         let same = |job: &Job| matches!(job, Job::Download { publication: other, kept: true, .. } if other.id == publication.id);
         if kept
             && !here
-            && let Some(running) = self.0.registry.find_live(same)
+            && let Some(running) = self.0.registry.find_live(account, same)
         {
             if wait {
                 running.be_patient();

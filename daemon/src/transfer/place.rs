@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use super::{
     Halt, Shared, Transfers,
     job::Job,
+    journal::AccountId,
     progress::{Heard, State, Transfer},
 };
 use crate::{
@@ -355,12 +356,13 @@ impl Transfers {
         place: Place,
         uid: Option<u32>,
     ) -> Result<Arc<Transfer>, Failure> {
+        let account = AccountId::of(&*self.0.sessions.require()?);
         let (peer_id, peer) = (place.peer_id, place.peer_name.clone());
         let same = |job: &Job| {
             matches!(job, Job::Replicate { publication: other, peer_id: there, .. }
                 if other.id == publication.id && *there == peer_id)
         };
-        if let Some(running) = self.0.registry.find_live(same) {
+        if let Some(running) = self.0.registry.find_live(account, same) {
             return Ok(running);
         }
         let job = Job::Replicate {

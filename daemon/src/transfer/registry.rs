@@ -74,11 +74,12 @@ impl Registry {
         self.map().values().filter(|entry| which(&entry.transfer)).count()
     }
 
-    /// The first that has not ended and does such a job.
-    pub fn find_live(&self, which: impl Fn(&Job) -> bool) -> Option<Arc<Transfer>> {
+    /// The first of this account that has not ended and does such a job.
+    pub fn find_live(&self, account: AccountId, which: impl Fn(&Job) -> bool) -> Option<Arc<Transfer>> {
         let all = self.map();
-        let mut live = live(&all).filter(|transfer| which(&transfer.job));
-        live.next().cloned()
+        let own = all.values().filter(|entry| entry.account == Some(account));
+        let mut live = own.map(|entry| &entry.transfer).filter(|other| is_live(other));
+        live.find(|transfer| which(&transfer.job)).cloned()
     }
 
     /// Those that will end as a copy of this content in the store.

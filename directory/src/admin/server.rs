@@ -33,6 +33,7 @@ const LIMITS: LocalLimits = LocalLimits {
     name: "the admin socket",
     per_user: 16,
     total: 32,
+    goodbye: b"",
 };
 
 /// The admin API.

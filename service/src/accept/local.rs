@@ -20,6 +20,8 @@ pub struct LocalLimits {
     pub per_user: usize,
     /// Connections in all.
     pub total: usize,
+    /// What one too many hears before it is closed, in the socket's own protocol; a few bytes, or none.
+    pub goodbye: &'static [u8],
 }
 
 /// Accepts until `soft`, and runs `handler` for each connection with its user and its place, which the handler keeps for as
@@ -48,10 +50,13 @@ pub async fn serve_unix<H, F>(
         match accepted {
             Ok((stream, uid)) => match gate.enter(uid) {
                 Some(place) => drop(handlers.spawn(handler(stream, uid, place))),
-                None if said.may_say(uid) => {
-                    tracing::warn!("too many connections of user {uid} at {name}: closed");
+                None => {
+                    // A buffer that nobody has written to has room; whoever has gone already need not hear it.
+                    let _ = stream.try_write(limits.goodbye);
+                    if said.may_say(uid) {
+                        tracing::warn!("too many connections of user {uid} at {name}: closed");
+                    }
                 }
-                None => {}
             },
             Err(error) if theirs(&error) => {}
             Err(error) => {
@@ -93,6 +98,7 @@ mod tests {
             name: "x",
             per_user: 2,
             total: 8,
+            goodbye: b"full",
         };
         let serving = tokio::spawn(serve_unix(
             listener,
@@ -108,12 +114,17 @@ mod tests {
         let connect = || async move {
             let mut stream = UnixStream::connect(path).await?;
             stream.write_all(b"x").await?;
-            stream.read_exact(&mut [0]).await?;
-            Ok::<_, io::Error>(stream)
+            match stream.read_u8().await? {
+                b'x' => Ok(stream),
+                _ => Err(io::Error::from(io::ErrorKind::ConnectionRefused)),
+            }
         };
         let first = connect().await.unwrap();
         let second = connect().await.unwrap();
-        assert!(connect().await.is_err());
+        let mut heard = Vec::new();
+        let mut refused = UnixStream::connect(path).await.unwrap();
+        refused.read_to_end(&mut heard).await.unwrap();
+        assert_eq!(heard, b"full");
         drop(first);
         // The place is free as soon as the server has seen the end.
         let third = loop {

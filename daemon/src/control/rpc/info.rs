@@ -32,11 +32,7 @@ pub async fn find(rpc: &ControlRpc, reference: &str) -> Result<Publication, Fail
     match look_up(rpc, reference).await {
         Ok(info) => Ok(info.publication),
         Err(away) if away.kind == FailureKind::Unreachable => {
-            let known = rpc.transfers.locator().resolve_offline(reference).await;
-            known.map_err(|failure| match failure.kind {
-                FailureKind::NotFound => away,
-                _ => failure,
-            })
+            rpc.transfers.locator().resolve_offline(reference, away).await
         }
         Err(other) => Err(other),
     }

@@ -11,6 +11,7 @@ mod importing;
 mod invariants;
 mod keeping;
 mod kept;
+mod locations;
 mod power;
 mod resuming;
 mod scenarios;

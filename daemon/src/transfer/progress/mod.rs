@@ -44,6 +44,8 @@ pub struct Transfer {
     progress: watch::Sender<Progress>,
     intent: watch::Sender<Intent>,
     patient: AtomicBool,
+    /// Its copy is about to be held.
+    being_kept: AtomicBool,
     incoming: Mutex<Option<Incoming>>,
     waiting: Mutex<Waiting>,
     outputs: Mutex<Outputs>,
@@ -90,6 +92,7 @@ impl Transfer {
             progress: watch::Sender::new(progress),
             intent: watch::Sender::new(intent),
             patient: AtomicBool::new(false),
+            being_kept: AtomicBool::new(false),
             incoming: Mutex::default(),
             waiting: Mutex::default(),
             outputs: Mutex::default(),
@@ -180,6 +183,15 @@ impl Transfer {
         let mut intent = self.intent.subscribe();
         let now = intent.wait_for(|now| *now != was).await.map(|now| *now);
         now.unwrap_or(Intent::Cancel)
+    }
+
+    /// Its copy is being made durable and held: to stop it is too late until that is done.
+    pub(super) fn being_kept(&self, begins: bool) {
+        self.being_kept.store(begins, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_being_kept(&self) -> bool {
+        self.being_kept.load(Ordering::Relaxed)
     }
 
     /// From now on it waits for holders instead of failing without them.
