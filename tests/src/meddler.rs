@@ -1,7 +1,14 @@
 //! A directory that says false things: it stands before the true one, has its key and its certificate, and puts other
 //! words into its answers, byte for byte.
 
-use std::{fs, net::SocketAddr, sync::Arc};
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering::SeqCst},
+    },
+};
 
 use p2p_daemon::identity::certificate::certificates;
 use rustls::{
@@ -24,9 +31,13 @@ pub struct Meddler {
     _runtime: Runtime,
 }
 
-/// Replaces the first by the second, of the same length.
-#[derive(Clone, Copy)]
-struct Words(&'static [u8], &'static [u8]);
+/// Replaces the first by the second, of the same length, so many times.
+#[derive(Clone)]
+struct Words {
+    said: &'static [u8],
+    told: &'static [u8],
+    left: Arc<AtomicU32>,
+}
 
 impl Meddler {
     /// Listens; in every answer of the directory `said` becomes `told`, which has as many bytes.
@@ -35,6 +46,19 @@ impl Meddler {
     /// When it has not, or the directory's key cannot be read.
     #[must_use]
     pub fn start(directory: &Directory, said: &'static str, told: &'static str) -> Self {
+        Self::with(directory, said, told, u32::MAX)
+    }
+
+    /// The same, and only the first time.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn once(directory: &Directory, said: &'static str, told: &'static str) -> Self {
+        Self::with(directory, said, told, 1)
+    }
+
+    fn with(directory: &Directory, said: &'static str, told: &'static str, times: u32) -> Self {
         assert_eq!(said.len(), told.len());
         p2p_service::tls::install_crypto_provider();
         let read = |name| fs::read_to_string(directory.state().join(name)).expect("a file of the directory");
@@ -54,7 +78,11 @@ impl Meddler {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let words = Words(said.as_bytes(), told.as_bytes());
+        let words = Words {
+            said: said.as_bytes(),
+            told: told.as_bytes(),
+            left: Arc::new(AtomicU32::new(times)),
+        };
         runtime.spawn(accept(listener, acceptor, connector, directory.port, words));
         Self {
             address,
@@ -77,7 +105,7 @@ async fn accept(
     words: Words,
 ) {
     while let Ok((near, _)) = listener.accept().await {
-        let (acceptor, connector) = (acceptor.clone(), connector.clone());
+        let (acceptor, connector, words) = (acceptor.clone(), connector.clone(), words.clone());
         tokio::spawn(async move {
             let Ok(near) = acceptor.accept(near).await else {
                 return;
@@ -101,8 +129,8 @@ async fn accept(
 async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, words: Option<Words>) {
     let mut buffer = vec![0; 64 * 1024];
     while let Ok(read @ 1..) = from.read(&mut buffer).await {
-        if let Some(Words(said, told)) = words {
-            replace(&mut buffer[..read], said, told);
+        if let Some(words) = &words {
+            replace(&mut buffer[..read], words);
         }
         if to.write_all(&buffer[..read]).await.is_err() || to.flush().await.is_err() {
             return;
@@ -110,10 +138,14 @@ async fn copy(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
     }
 }
 
-fn replace(bytes: &mut [u8], said: &[u8], told: &[u8]) {
+fn replace(bytes: &mut [u8], Words { said, told, left }: &Words) {
     let mut at = 0;
+    let once_more = || {
+        left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
+            .is_ok()
+    };
     while at + said.len() <= bytes.len() {
-        if &bytes[at..at + said.len()] == said {
+        if &bytes[at..at + said.len()] == *said && once_more() {
             bytes[at..at + said.len()].copy_from_slice(told);
         }
         at += 1;

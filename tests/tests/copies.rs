@@ -7,6 +7,7 @@ use p2p_tests::{
     check::{entry, has_schema, sources},
     data,
     liar::{Liar, Manner},
+    meddler::Meddler,
     proxy::Proxy,
     visitor::Visitor,
     wait,
@@ -238,4 +239,16 @@ fn a_holder_that_only_says_so_is_no_copy_and_another_peer_gets_one() {
     assert_eq!(durable(&lines.json()), ["a", "b"]);
     assert_eq!(b.json(&["list"])["files"][0]["hash"], hash);
     is_reported(&world, &liar);
+}
+
+#[test]
+fn an_answer_of_the_directory_that_is_lost_is_asked_for_again() {
+    let world = World::start(&["b"]);
+    let meddler = Meddler::once(&world.directory, "\"needed\":", "\"meddle\":");
+    let a = world.peer("a", "");
+    let login = a.try_login(&meddler.url(), &world.directory.fingerprint, &world.ana);
+    assert_eq!(login.code, 0, "{login:?}");
+    a.upload(&world.file("scan.tar", 11, SIZE).0);
+    let done = a.json(&["replicate", "scan.tar", "--copies", "2"]);
+    assert_eq!(durable(&done), ["a", "b"]);
 }

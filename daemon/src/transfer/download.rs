@@ -13,6 +13,7 @@ use tokio::sync::SemaphorePermit;
 use super::{
     Halt, Shared, deliver,
     job::Keep,
+    locate,
     progress::{State, Transfer},
     swarm,
 };
@@ -136,8 +137,8 @@ async fn holders(
 ) -> Result<LocateResponse, Halt> {
     let located = match shared.locator.locate(session, publication).await {
         Ok(located) => located,
-        Err(away) if away.kind == FailureKind::Unreachable => return Err(transfer.without_help(away)),
-        Err(other) => return Err(other.into()),
+        Err(said) if locate::is_final(&said) => return Err(said.into()),
+        Err(not_now) => return Err(transfer.without_help(not_now)),
     };
     if located.holders.is_empty() {
         let nobody = no_holder(&located);
