@@ -355,3 +355,50 @@ fn restored_ones_wait_for_a_login_when_their_session_ended_meanwhile() {
     let ended = c.json(&["wait", "1"]);
     assert_eq!((&ended["state"], &ended["hash"]), (&"done".into(), &hash.into()));
 }
+
+#[test]
+fn what_has_ended_is_told_as_it_was_after_a_kill() {
+    let mut world = World::start(&["a", "b"]);
+    let (source, _) = world.file("scan.tar", 13, MIB);
+    let (other, _) = world.file("other.tar", 14, MIB);
+    let [a, b] = &mut world.peers[..] else {
+        unreachable!()
+    };
+    a.upload(&source);
+    b.json(&["fetch", "scan.tar"]);
+    a.upload(&other);
+    a.process.kill();
+    until_online(b, "a", false);
+    let failed = b.fails(7, &["download", "other.tar"]);
+    assert_eq!(failed["kind"], "no_holder_online");
+    let told = |peer: &Peer| {
+        ["scan.tar", "other.tar"].map(|name| {
+            let transfer = peer.transfer("download", name).expect("a transfer");
+            let fields = [
+                "id",
+                "state",
+                "reason",
+                "entered_at",
+                "started_at",
+                "done_bytes",
+                "error",
+            ];
+            fields.map(|field| transfer[field].clone())
+        })
+    };
+    // What is told is written a moment later.
+    let kept = wait::until("both to be kept", wait::SOON, || {
+        let before = told(b);
+        b.restart_after_kill();
+        (told(b) == before).then_some(before)
+    });
+    let [done, failed] = kept;
+    assert_eq!((&done[1], &failed[1]), (&"done".into(), &"failed".into()));
+    let reason = failed[2].as_str().unwrap_or_default();
+    assert!(
+        reason.starts_with("other.tar: 0 of 1 holders online"),
+        "{failed:?}"
+    );
+    p2p_tests::check::is_time(&done[3]);
+    p2p_tests::check::is_time(&failed[3]);
+}
