@@ -181,7 +181,7 @@ fn who_says_done_and_has_nothing(manner: Manner) {
     let world = World::start(&["a"]);
     let a = &world.peers[0];
     let (source, _) = world.file("scan.tar", 8, SIZE);
-    let content = fs::read(&source).unwrap();
+    let content = fs::read(&source).expect("the file");
     let liar = Liar::takes_copies(&world.directory, &world.ana, content, manner);
     let done = wait::until("the directory to know the liar", wait::SOON, || {
         let answer = a.ctl(&["upload", text(&source), "--to", "liar", "--json"]);
