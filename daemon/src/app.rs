@@ -84,7 +84,7 @@ impl App {
             .collect::<Result<_, _>>()?;
 
         let config = Arc::new(config);
-        let link = Link::default();
+        let link = Link::load(&config.state_dir)?;
         let sent = Meter::default();
         let announcer = Announcer::new(store.clone());
         let transfers = Transfers::load(

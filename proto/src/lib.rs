@@ -10,6 +10,7 @@ pub mod grant;
 pub mod hash;
 pub mod index;
 pub mod name;
+pub mod pattern;
 pub mod peer_id;
 pub mod rest;
 

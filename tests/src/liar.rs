@@ -13,16 +13,18 @@ use std::{
 };
 
 use bytes::Bytes;
+use data_encoding::BASE64URL_NOPAD;
 use p2p_daemon::{
     identity::{certificate, session::Session},
     peer::{
-        frames::codec::{Frame, HEADER_LEN, Range},
+        frames::codec::{Frame, HEADER_LEN, Range, Reason},
         guard::Guarded,
     },
     store::LayerBuilder,
 };
 use p2p_proto::{
     DATA_ALPN,
+    grant::Grant,
     v1::{
         HaveRequest, HaveResponse, HelloRequest, HelloResponse, LayerRequest, LayerResponse, PlaceProgress,
         PlaceRequest,
@@ -38,7 +40,10 @@ use tokio_stream::{Stream, StreamExt, wrappers::IntervalStream};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use crate::{Account, Directory, visitor::Visitor};
+use crate::{
+    Account, Directory,
+    visitor::{Claims, Visitor},
+};
 
 /// What it does wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +74,10 @@ pub enum Manner {
     TricklesLayer,
     /// It resets the connection whenever it is asked for a piece.
     Resets,
+    /// It does not open what it says it has.
+    RefusesToOpen,
+    /// It gives what it has.
+    TellsTheTruth,
 }
 
 /// A liar that listens.
@@ -80,6 +89,7 @@ pub struct Liar {
 struct Served {
     manner: Manner,
     content: Vec<u8>,
+    claims: Claims,
     lies: AtomicU64,
     trickled: AtomicU64,
 }
@@ -100,6 +110,13 @@ impl Liar {
         content: Vec<u8>,
         manner: Manner,
     ) -> Self {
+        let liar = Self::listens(directory, account, content, manner);
+        liar.visitor.keeps_pinging();
+        liar.visitor.claims_to_hold(publication);
+        liar
+    }
+
+    fn listens(directory: &Directory, account: &Account, content: Vec<u8>, manner: Manner) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket");
         let address: SocketAddr = listener.local_addr().expect("a bound socket");
@@ -107,6 +124,7 @@ impl Liar {
         let served = Arc::new(Served {
             manner,
             content,
+            claims: visitor.claims_of(),
             lies: AtomicU64::new(0),
             trickled: AtomicU64::new(0),
         });
@@ -115,9 +133,18 @@ impl Liar {
             let listener = TcpListener::from_std(listener).expect("a listener");
             accept(listener, session, serving).await;
         });
-        visitor.keeps_pinging();
-        visitor.claims_to_hold(publication);
         Self { visitor, served }
+    }
+
+    /// Logs in, and says of each copy that it is asked to make that it is made: the directory is told so too.
+    ///
+    /// # Panics
+    /// When the directory does not take it.
+    #[must_use]
+    pub fn takes_copies(directory: &Directory, account: &Account, content: Vec<u8>, manner: Manner) -> Self {
+        let liar = Self::listens(directory, account, content, manner);
+        liar.visitor.keeps_pinging();
+        liar
     }
 
     /// How often it lied.
@@ -173,6 +200,15 @@ async fn frames(mut stream: TlsStream<TcpStream>, served: &Served) -> io::Result
         match Frame::decode(&header).map_err(io::Error::other)? {
             Frame::Open { length } => {
                 stream.read_exact(&mut vec![0; length as usize]).await?;
+                if served.manner == Manner::RefusesToOpen {
+                    served.lies.fetch_add(1, Ordering::SeqCst);
+                    let reason = Reason::NotHeld;
+                    stream
+                        .write_all(&Frame::Refused { request: 0, reason }.encode())
+                        .await?;
+                    stream.flush().await?;
+                    continue;
+                }
                 let mut size = served.content.len() as u64;
                 if served.manner == Manner::WrongSize {
                     served.lies.fetch_add(1, Ordering::SeqCst);
@@ -236,7 +272,9 @@ impl Served {
             | Manner::WrongSize
             | Manner::Trickles
             | Manner::TricklesLayer
-            | Manner::Resets => {}
+            | Manner::Resets
+            | Manner::RefusesToOpen
+            | Manner::TellsTheTruth => {}
         }
         let mut whole = Frame::Piece(sent).encode().to_vec();
         whole.extend_from_slice(&bytes);
@@ -246,13 +284,25 @@ impl Served {
 
 struct Words(Arc<Served>);
 
+/// The publication that a grant names, believed unread.
+fn granted(token: &str) -> Uuid {
+    let payload = token.split('.').nth(1).expect("a token of three parts");
+    let payload = BASE64URL_NOPAD.decode(payload.as_bytes()).expect("base64");
+    let grant: Grant = serde_json::from_slice(&payload).expect("a grant");
+    grant.publication
+}
+
 #[tonic::async_trait]
 impl PeerService for Words {
     type LayerStream = Pin<Box<dyn Stream<Item = Result<LayerResponse, Status>> + Send>>;
     type ReplicateStream = Pin<Box<dyn Stream<Item = Result<PlaceProgress, Status>> + Send>>;
 
-    /// It says that it has made the copy, and has not.
-    async fn replicate(&self, _: Request<PlaceRequest>) -> Result<Response<Self::ReplicateStream>, Status> {
+    /// It says that it has made the copy, and has not. Who believes the directory hears the same there.
+    async fn replicate(
+        &self,
+        asked: Request<PlaceRequest>,
+    ) -> Result<Response<Self::ReplicateStream>, Status> {
+        self.0.claims.claim(granted(&asked.get_ref().grant)).await;
         let done = PlaceProgress {
             state: "done".into(),
             ..PlaceProgress::default()

@@ -6,7 +6,10 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{
+            AtomicBool, AtomicU32,
+            Ordering::SeqCst,
+        },
     },
 };
 
@@ -35,9 +38,13 @@ pub struct Meddler {
 /// Requests whose answers are lost: how they begin, and how many are still to come.
 type Losses = Arc<Mutex<(&'static str, u32)>>;
 
-/// Replaces the first by the second, of the same length.
-#[derive(Clone, Copy)]
-struct Words(&'static [u8], &'static [u8]);
+/// Replaces the first by the second, of the same length, so many times.
+#[derive(Clone)]
+struct Words {
+    said: &'static [u8],
+    told: &'static [u8],
+    left: Arc<AtomicU32>,
+}
 
 impl Meddler {
     /// Listens; in every answer of the directory `said` becomes `told`, which has as many bytes.
@@ -46,6 +53,19 @@ impl Meddler {
     /// When it has not, or the directory's key cannot be read.
     #[must_use]
     pub fn start(directory: &Directory, said: &'static str, told: &'static str) -> Self {
+        Self::with(directory, said, told, u32::MAX)
+    }
+
+    /// The same, and only the first time.
+    ///
+    /// # Panics
+    /// As [`Self::start`].
+    #[must_use]
+    pub fn once(directory: &Directory, said: &'static str, told: &'static str) -> Self {
+        Self::with(directory, said, told, 1)
+    }
+
+    fn with(directory: &Directory, said: &'static str, told: &'static str, times: u32) -> Self {
         assert_eq!(said.len(), told.len());
         p2p_service::tls::install_crypto_provider();
         let read = |name| fs::read_to_string(directory.state().join(name)).expect("a file of the directory");
@@ -65,7 +85,11 @@ impl Meddler {
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("a free port");
         let address = listener.local_addr().expect("a bound socket");
-        let words = Words(said.as_bytes(), told.as_bytes());
+        let words = Words {
+            said: said.as_bytes(),
+            told: told.as_bytes(),
+            left: Arc::new(AtomicU32::new(times)),
+        };
         let losses = Losses::default();
         let way = Way {
             acceptor,
@@ -132,13 +156,13 @@ async fn accept(listener: TcpListener, way: Way) {
             let lost = AtomicBool::new(false);
             let asks = |bytes: &mut [u8]| {
                 if takes_one(&way.losses, bytes) {
-                    lost.store(true, Ordering::SeqCst);
+                    lost.store(true, SeqCst);
                 }
                 true
             };
             let answers = |bytes: &mut [u8]| {
-                replace(bytes, way.words);
-                !lost.load(Ordering::SeqCst)
+                replace(bytes, &way.words);
+                !lost.load(SeqCst)
             };
             tokio::select! {
                 () = copy(near_in, far_out, asks) => {}
@@ -174,10 +198,14 @@ async fn copy(
     }
 }
 
-fn replace(bytes: &mut [u8], Words(said, told): Words) {
+fn replace(bytes: &mut [u8], Words { said, told, left }: &Words) {
     let mut at = 0;
+    let once_more = || {
+        left.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1))
+            .is_ok()
+    };
     while at + said.len() <= bytes.len() {
-        if &bytes[at..at + said.len()] == said {
+        if &bytes[at..at + said.len()] == *said && once_more() {
             bytes[at..at + said.len()].copy_from_slice(told);
         }
         at += 1;

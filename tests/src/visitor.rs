@@ -195,24 +195,16 @@ impl Visitor {
     /// When there is a gap.
     #[must_use]
     pub fn claims(&self, publication: Uuid) -> Vec<Uuid> {
-        let hold = Hold {
-            publication,
-            state: HoldState::Complete,
-        };
-        let delta = {
-            let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
-            index.digest.toggle(&hold);
-            index.seq += 1;
-            IndexDelta {
-                index_id: index.index_id,
-                after_seq: index.seq - 1,
-                seq: index.seq,
-                digest: index.digest,
-                changes: vec![HoldChange::Held(hold)],
-            }
-        };
-        let told = self.wait(self.session.client.index(&delta)).expect("an answer");
-        told.expect("no gap").unknown
+        self.wait(self.claims_of().claim(publication))
+    }
+
+    /// What makes its claims, also within its runtime.
+    #[must_use]
+    pub fn claims_of(&self) -> Claims {
+        Claims {
+            session: Arc::clone(&self.session),
+            index: Arc::clone(&self.index),
+        }
     }
 
     /// Pings for as long as it lives, so that the directory lists it.
@@ -238,6 +230,40 @@ impl Visitor {
                 let _ = session.client.ping(&ping).await;
             }
         });
+    }
+}
+
+/// Tells the directory what a visitor holds, true or not.
+#[derive(Clone)]
+pub struct Claims {
+    session: Arc<Session>,
+    index: Arc<Mutex<IndexState>>,
+}
+
+impl Claims {
+    /// All of this publication; what of it the directory does not know.
+    ///
+    /// # Panics
+    /// When there is a gap, or no answer.
+    pub async fn claim(&self, publication: Uuid) -> Vec<Uuid> {
+        let hold = Hold {
+            publication,
+            state: HoldState::Complete,
+        };
+        let delta = {
+            let mut index = self.index.lock().unwrap_or_else(PoisonError::into_inner);
+            index.digest.toggle(&hold);
+            index.seq += 1;
+            IndexDelta {
+                index_id: index.index_id,
+                after_seq: index.seq - 1,
+                seq: index.seq,
+                digest: index.digest,
+                changes: vec![HoldChange::Held(hold)],
+            }
+        };
+        let told = self.session.client.index(&delta).await.expect("an answer");
+        told.expect("no gap").unknown
     }
 }
 

@@ -1,12 +1,15 @@
 //! Copies on other peers: placed, confirmed when they are durable there, and there when the uploader is not.
 
-use std::path::Path;
+use std::{fs, path::Path};
 
 use p2p_tests::{
     World,
-    check::{has_schema, sources},
+    check::{entry, has_schema, sources},
     data,
+    liar::{Liar, Manner},
+    meddler::Meddler,
     proxy::Proxy,
+    visitor::Visitor,
     wait,
 };
 use serde_json::{Value, json};
@@ -163,4 +166,89 @@ fn copies_that_were_asked_for_are_placed_also_when_nobody_waits() {
     let id = done["transfer_ids"][0].as_str().expect("a transfer").to_owned();
     assert_eq!(a.json(&["wait", &id])["state"], "done");
     assert_eq!(b.json(&["list"])["files"][0]["name"], "scan.tar");
+}
+
+/// The directory has heard of the lie.
+fn is_reported(world: &World, liar: &Liar) {
+    let of_liar = format!("ana reports {}", liar.visitor().identity().peer.short());
+    wait::until("the report", wait::SOON, || {
+        world.directory.process.log().contains(&of_liar).then_some(())
+    });
+}
+
+/// A target of this manner says that it has made the copy, to the directory too.
+fn who_says_done_and_has_nothing(manner: Manner) {
+    let world = World::start(&["a"]);
+    let a = &world.peers[0];
+    let (source, _) = world.file("scan.tar", 8, SIZE);
+    let content = fs::read(&source).expect("the file");
+    let liar = Liar::takes_copies(&world.directory, &world.ana, content, manner);
+    let done = wait::until("the directory to know the liar", wait::SOON, || {
+        let answer = a.ctl(&["upload", text(&source), "--to", "liar", "--json"]);
+        (!answer.err.contains("no peer") && !answer.err.contains("has not told")).then_some(answer)
+    });
+    assert_eq!(done.code, 12, "{done:?}");
+    let file = &done.json()["files"][0];
+    assert_eq!(durable(file), ["a"], "{file}");
+    let said = a.says_last(12, &["replicate", "scan.tar", "--to", "liar"]);
+    assert!(said.contains("liar: said it has the copy and does not"), "{said}");
+    is_reported(&world, &liar);
+}
+
+#[test]
+fn who_says_done_and_gives_other_bytes_has_no_copy() {
+    who_says_done_and_has_nothing(Manner::Corrupts);
+}
+
+#[test]
+fn who_says_done_and_opens_nothing_has_no_copy() {
+    who_says_done_and_has_nothing(Manner::RefusesToOpen);
+}
+
+#[test]
+fn who_says_done_and_has_it_has_a_copy() {
+    let world = World::start(&["a"]);
+    let a = &world.peers[0];
+    let (source, _) = world.file("scan.tar", 9, SIZE);
+    a.upload(&source);
+    let content = fs::read(&source).unwrap();
+    let _honest = Liar::takes_copies(&world.directory, &world.ana, content, Manner::TellsTheTruth);
+    let done = wait::until("the directory to know the target", wait::SOON, || {
+        let answer = a.ctl(&["replicate", "scan.tar", "--to", "liar", "--json"]);
+        (answer.code == 0).then(|| answer.json())
+    });
+    assert_eq!(durable(&done), ["a", "liar"]);
+}
+
+#[test]
+fn a_holder_that_only_says_so_is_no_copy_and_another_peer_gets_one() {
+    let world = World::start(&["a", "b"]);
+    let [a, b] = &world.peers[..] else { unreachable!() };
+    let (source, hash) = world.file("scan.tar", 10, SIZE);
+    a.upload(&source);
+    let asker = Visitor::log_in(&world.directory, &world.ana, "asker", &[]);
+    let id = asker.locate("scan.tar").publication.id;
+    let content = fs::read(&source).unwrap();
+    let liar = Liar::start(&world.directory, &world.ana, id, content, Manner::Corrupts);
+    let lines = wait::until("the directory to list the liar", wait::SOON, || {
+        let info = a.json(&["info", "scan.tar"]);
+        entry(&info["holders"], "peer", "liar")?;
+        Some(a.ctl(&["replicate", "scan.tar", "--copies", "2", "--json"]))
+    });
+    assert_eq!(lines.code, 0, "{lines:?}");
+    assert_eq!(durable(&lines.json()), ["a", "b"]);
+    assert_eq!(b.json(&["list"])["files"][0]["hash"], hash);
+    is_reported(&world, &liar);
+}
+
+#[test]
+fn an_answer_of_the_directory_that_is_lost_is_asked_for_again() {
+    let world = World::start(&["b"]);
+    let meddler = Meddler::once(&world.directory, "\"needed\":", "\"meddle\":");
+    let a = world.peer("a", "");
+    let login = a.try_login(&meddler.url(), &world.directory.fingerprint, &world.ana);
+    assert_eq!(login.code, 0, "{login:?}");
+    a.upload(&world.file("scan.tar", 11, SIZE).0);
+    let done = a.json(&["replicate", "scan.tar", "--copies", "2"]);
+    assert_eq!(durable(&done), ["a", "b"]);
 }

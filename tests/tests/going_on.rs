@@ -6,6 +6,7 @@ use p2p_tests::{
     Peer, World,
     check::{entry, sources, until_online},
     data,
+    meddler::Meddler,
     proxy::Proxy,
     wait,
 };
@@ -293,4 +294,111 @@ fn a_logged_out_daemons_transfers_wait() {
     let answer = waiting.end();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(answer.json()["hash"], hash);
+}
+
+#[test]
+fn a_directory_that_fails_is_waited_for() {
+    let world = World::start(&["a"]);
+    let (source, _) = world.file("scan.tar", 11, MIB);
+    world.peers[0].upload(&source);
+    // Of the same length, and still JSON: what the directory does not find it failed to look for.
+    let (said, told) = ("urn:p2p:problem:not-found\"", "urn:p2p:problem:internal\" ");
+    let meddler = Meddler::start(&world.directory, said, told);
+    let b = world.peer("b", "");
+    let login = b.try_login(&meddler.url(), &world.directory.fingerprint, &world.ana);
+    assert_eq!(login.code, 0, "{login:?}");
+    world.peers[0].json(&["logout"]);
+    let waiting = b.begin(&["download", "scan.tar", "--wait"]);
+    b.until_download("scan.tar", "waiting", wait::SOON);
+    world.peers[0].login(&world.directory, &world.ana);
+    world.peers[0].json(&["rm", "scan.tar", "--unpublish"]);
+    wait::until("a reason, or an end", wait::SOON, || {
+        let (state, reason) = state(&b, "scan.tar");
+        assert_eq!(state, "waiting", "{reason}");
+        reason.contains("127.0.0.1: ").then_some(())
+    });
+    b.json(&["cancel", "1"]);
+    assert_ne!(waiting.end().code, 0);
+    // Nobody asked this one to wait.
+    assert_eq!(b.fails(1, &["download", "scan.tar"])["kind"], "internal");
+}
+
+#[test]
+fn restored_ones_wait_for_a_login_when_their_session_ended_meanwhile() {
+    let mut world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    let (source, hash) = world.file("scan.tar", 12, 24 * MIB);
+    a.upload(&source);
+    let eve = world.directory.add_user("eve");
+    let c = world.peer("c", "");
+    c.login(&world.directory, &eve);
+    world.peers.push(c);
+    let c = &mut world.peers[1];
+    proxy.gate(8 * MIB);
+    let waiting = c.begin(&["fetch", "scan.tar"]);
+    until_done_bytes(c, "scan.tar", 4 * MIB);
+    c.process.kill();
+    assert_eq!(waiting.end().code, 3);
+    proxy.gate(u64::MAX);
+    for what in ["disable", "enable"] {
+        world.directory.command(&["admin", "user", what, "eve"], None);
+    }
+    c.restart();
+    wait::until("the session to end", wait::SOON, || {
+        (c.ctl(&["whoami"]).code == 4).then_some(())
+    });
+    let (state_now, reason) = state(c, "scan.tar");
+    assert_eq!(state_now, "waiting", "{reason}");
+    assert!(reason.starts_with("not logged in"), "{reason}");
+    c.login(&world.directory, &eve);
+    let ended = c.json(&["wait", "1"]);
+    assert_eq!((&ended["state"], &ended["hash"]), (&"done".into(), &hash.into()));
+}
+
+#[test]
+fn what_has_ended_is_told_as_it_was_after_a_kill() {
+    let mut world = World::start(&["a", "b"]);
+    let (source, _) = world.file("scan.tar", 13, MIB);
+    let (other, _) = world.file("other.tar", 14, MIB);
+    let [a, b] = &mut world.peers[..] else {
+        unreachable!()
+    };
+    a.upload(&source);
+    b.json(&["fetch", "scan.tar"]);
+    a.upload(&other);
+    a.process.kill();
+    until_online(b, "a", false);
+    let failed = b.fails(7, &["download", "other.tar"]);
+    assert_eq!(failed["kind"], "no_holder_online");
+    let told = |peer: &Peer| {
+        ["scan.tar", "other.tar"].map(|name| {
+            let transfer = peer.transfer("download", name).expect("a transfer");
+            let fields = [
+                "id",
+                "state",
+                "reason",
+                "entered_at",
+                "started_at",
+                "done_bytes",
+                "error",
+            ];
+            fields.map(|field| transfer[field].clone())
+        })
+    };
+    // What is told is written a moment later.
+    let kept = wait::until("both to be kept", wait::SOON, || {
+        let before = told(b);
+        b.restart_after_kill();
+        (told(b) == before).then_some(before)
+    });
+    let [done, failed] = kept;
+    assert_eq!((&done[1], &failed[1]), (&"done".into(), &"failed".into()));
+    let reason = failed[2].as_str().unwrap_or_default();
+    assert!(
+        reason.starts_with("other.tar: 0 of 1 holders online"),
+        "{failed:?}"
+    );
+    p2p_tests::check::is_time(&done[3]);
+    p2p_tests::check::is_time(&failed[3]);
 }

@@ -140,3 +140,20 @@ fn a_session_and_the_files_survive_a_restart() {
     b.json(&["download", "scan.tar"]);
     assert_eq!(data::hash_of(&b.folder.join("scan.tar")), hash);
 }
+
+#[test]
+fn of_two_holders_that_drop_theirs_at_once_one_keeps_it() {
+    let world = World::start(&["a", "b"]);
+    let [a, b] = &world.peers[..] else { unreachable!() };
+    for round in 0..20 {
+        let name = format!("{round}.bin");
+        a.upload(&world.file(&name, round, 1000).0);
+        b.json(&["fetch", &name]);
+        let both = [a, b].map(|peer| peer.begin(&["rm", &name]));
+        let mut codes = both.map(|removing| removing.end().code);
+        codes.sort_unstable();
+        assert_eq!(codes, [0, 5], "round {round}");
+        assert_eq!(online_holders(a, &name).len(), 1, "round {round}");
+    }
+    assert_eq!(a.stored().len() + b.stored().len(), 20);
+}

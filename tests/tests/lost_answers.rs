@@ -123,3 +123,21 @@ fn what_the_directory_was_never_asked_for_is_given_up() {
     world.directory.restart();
     assert_eq!(world.peers[0].upload(&scan)["version"], 1);
 }
+
+#[test]
+fn what_was_uploaded_twice_and_withdrawn_does_not_come_back() {
+    let mut world = World::start(&["b"]);
+    let (scan, _) = world.file("scan.tar", 1, 3 * MIB);
+    let b = &mut world.peers[0];
+    assert_eq!(b.upload(&scan)["version"], 1);
+    assert_eq!(b.upload(&scan)["version"], 1);
+    b.json(&["rm", "scan.tar", "--unpublish"]);
+    b.restart_after_kill();
+    // What a start has still to publish it publishes before it hears of a new upload of the same name.
+    let (other, _) = world.file("other.tar", 2, MIB);
+    let b = &world.peers[0];
+    b.upload(&other);
+    b.fails(6, &["info", "scan.tar"]);
+    assert_eq!(held(b), 1);
+    assert_eq!(b.stored().len(), 1, "{:?}", b.stored());
+}

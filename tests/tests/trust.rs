@@ -216,3 +216,33 @@ fn a_name_that_leads_elsewhere_is_written_nowhere() {
         assert_eq!(left.len(), 4, "configuration, log, state and sockets: {left:?}");
     }
 }
+
+#[test]
+fn who_was_denied_is_out_also_after_a_restart_without_the_directory() {
+    let mut world = World::start(&["a"]);
+    let (source, _) = world.file("scan.tar", 1, 600 * KIB);
+    world.peers[0].upload(&source);
+    let eve = world.directory.add_user("eve");
+    let visitor = |account, name| Visitor::log_in(&world.directory, account, name, &[]);
+    let (eves, anas) = (visitor(&eve, "eves"), visitor(&world.ana, "anas"));
+    let granted = |visitor: &Visitor| visitor.locate("scan.tar").grant;
+    let (of_eve, of_ana) = (granted(&eves), granted(&anas));
+    let (address, id) = (address_of(&world.peers[0]), id_of(&world.peers[0]));
+    let served = |visitor: &Visitor, grant: &str| {
+        let tls = Arc::clone(&visitor.session().tls.data);
+        let line = Line::dial(visitor.runtime(), tls, address, id);
+        line.is_some_and(|mut line| matches!(line.open(grant), Some(Frame::Opened { .. })))
+    };
+    assert!(served(&eves, &of_eve));
+
+    let disable = ["admin", "user", "disable", "eve"];
+    world.directory.command(&disable, None);
+    wait::until("the deny-list to come", wait::SOON, || {
+        (!served(&eves, &of_eve)).then_some(())
+    });
+    world.directory.process.kill();
+    world.peers[0].restart_after_kill();
+    // Certificates and grants last, and the directory cannot say otherwise.
+    assert!(served(&anas, &of_ana));
+    assert!(!served(&eves, &of_eve));
+}

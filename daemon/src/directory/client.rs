@@ -10,7 +10,9 @@ use p2p_proto::{
         location::{LocateResponse, PeersResponse},
         placement::{PlaceRequest, PlaceResponse},
         problem::{Problem, ProblemKind},
-        publications::{FileInfo, Publication, PublishRequest, RefQuery, SearchQuery, SearchResponse},
+        publications::{
+            FileInfo, Publication, PublishRequest, RefQuery, ReleaseRequest, SearchQuery, SearchResponse,
+        },
         reports::ReportRequest,
         session::{Credentials, LoginRequest, LoginResponse, PingRequest, PingResponse, RenewRequest},
     },
@@ -145,6 +147,25 @@ impl DirectoryClient {
         self.answer(Method::DELETE, &format!("/publications/{id}"), |r| r)
             .await
             .map(drop)
+    }
+
+    /// `POST /publications/{id}/release`: false when this peer's copy is the last one that is known.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn release(&self, id: Uuid, even_last: bool) -> Result<bool, Refused> {
+        let request = self.request(Method::POST, &format!("/publications/{id}/release"));
+        let response = request.json(&ReleaseRequest { even_last }).send().await;
+        let response = response.map_err(|error| self.away(&error))?;
+        if response.status().is_success() {
+            return Ok(true);
+        }
+        let problem = self.problem(response).await?;
+        if problem.kind() == Some(ProblemKind::LastCopy) {
+            Ok(false)
+        } else {
+            Err(self.refusal(problem))
+        }
     }
 
     /// `POST /index`; `None` when the delta does not follow what the directory has: send all.

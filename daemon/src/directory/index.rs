@@ -58,6 +58,17 @@ impl Announcer {
         Ok(())
     }
 
+    /// Does what must not meet a run of changes on its way, after the directory has heard of all before.
+    ///
+    /// # Errors
+    /// As [`Self::announce`], and then nothing is done.
+    pub async fn after_all<T>(&self, session: &Session, work: impl Future<Output = T>) -> Result<T, Failure> {
+        let mut agreed = self.agreed.lock().await;
+        let theirs = agreed.map(|agreed| agreed.theirs);
+        self.bring_up(session, theirs, &mut agreed).await?;
+        Ok(work.await)
+    }
+
     /// Waits until something new was announced: the rest of what a ping says has changed too.
     pub async fn announced(&self) {
         self.announced.notified().await;

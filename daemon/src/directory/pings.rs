@@ -118,7 +118,7 @@ impl Pinger {
             free_bytes: usage.free_bytes,
             files: usage.files,
             active_transfers: self.transfers.active(),
-            deny_version: self.link.state().deny_version,
+            deny_version: self.link.deny_version(session.record.cluster),
             leaving,
             accept_copies: self.config.store.accept_copies,
         };
@@ -126,7 +126,10 @@ impl Pinger {
         if leaving {
             return Ok(());
         }
-        if self.link.answered(answer.now, answer.deny) {
+        if self
+            .link
+            .answered(session.record.cluster, answer.now, answer.deny)
+        {
             tracing::info!("{} answers", session.directory_host());
             self.transfers.look_again();
         }

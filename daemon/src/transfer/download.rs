@@ -14,6 +14,7 @@ use super::{
     Halt, Shared, deliver,
     job::Keep,
     line::Place,
+    locate,
     progress::{State, Transfer},
     swarm,
 };
@@ -170,8 +171,8 @@ async fn holders(
 ) -> Result<LocateResponse, Halt> {
     let located = match shared.locator.locate(session, publication).await {
         Ok(located) => located,
-        Err(away) if away.kind == FailureKind::Unreachable => return Err(transfer.without_help(away)),
-        Err(other) => return Err(other.into()),
+        Err(said) if locate::is_final(&said) => return Err(said.into()),
+        Err(not_now) => return Err(transfer.without_help(not_now)),
     };
     if located.holders.is_empty() {
         let nobody = no_holder(&located);

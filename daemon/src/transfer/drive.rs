@@ -186,7 +186,7 @@ async fn drive(shared: &Arc<Shared>, transfer: &Arc<Transfer>, work: &mut Work) 
 async fn is_stopped(transfer: &Transfer) {
     transfer.intends_other_than(Intent::Run).await;
     if transfer.is_being_kept() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

@@ -22,6 +22,25 @@ use crate::{
     store::{AccountId, Store},
 };
 
+/// What the directory said of a file stays so, however often it is asked.
+pub(super) const fn is_final(said: &Failure) -> bool {
+    matches!(
+        said.kind,
+        FailureKind::NotFound
+            | FailureKind::NotPermitted
+            | FailureKind::Usage
+            | FailureKind::Ambiguous
+            | FailureKind::IdentityMismatch
+    )
+}
+
+/// What the directory says of this publication now, with a grant to read it; nothing is remembered.
+pub(super) async fn ask(session: &Session, publication: &Publication) -> Result<LocateResponse, Failure> {
+    let located = session.client.locate(&format!("id:{}", publication.id)).await?;
+    same_content(&located, publication)?;
+    Ok(located)
+}
+
 /// One who knows where contents are.
 pub trait Location: Send + Sync {
     /// Who holds this publication, best first, with a grant to read it there; `NotFound`, or `Unreachable` when it cannot
@@ -135,11 +154,7 @@ fn both(mut away: Failure, why: &Failure) -> Failure {
 
 impl Location for FromDirectory {
     fn locate<'a>(&'a self, session: &'a Session, publication: &'a Publication) -> Answer<'a> {
-        Box::pin(async move {
-            let located = session.client.locate(&format!("id:{}", publication.id)).await?;
-            same_content(&located, publication)?;
-            Ok(located)
-        })
+        Box::pin(ask(session, publication))
     }
 }
 
@@ -149,7 +164,7 @@ fn same_content(located: &LocateResponse, publication: &Publication) -> Result<(
         return Ok(());
     }
     Err(Failure::new(
-        FailureKind::Internal,
+        FailureKind::IdentityMismatch,
         "the directory changed what it said of this file",
     ))
 }

@@ -25,6 +25,7 @@ mod pending;
 pub mod place;
 pub mod plan;
 pub mod progress;
+mod proof;
 pub mod publish;
 mod registry;
 mod source;
@@ -63,6 +64,18 @@ pub enum Halt {
     Failed(Failure),
     /// Not now; for this reason.
     Wait(Failure),
+}
+
+impl Halt {
+    /// What the directory said. It ends a transfer when it would say so again; a directory that is away, fails or knows
+    /// no session may say otherwise later.
+    fn of_directory(said: Failure) -> Self {
+        if locate::is_final(&said) {
+            Self::Failed(said)
+        } else {
+            Self::Wait(said)
+        }
+    }
 }
 
 impl From<Failure> for Halt {
@@ -157,13 +170,7 @@ impl Transfers {
                     publication,
                     peer_id,
                     peer,
-                } => Work::Copy(Copy {
-                    publication,
-                    peer_id,
-                    peer,
-                    place: None,
-                    gone_since: None,
-                }),
+                } => Work::Copy(Copy::new(publication, (peer_id, peer), None)),
                 Job::Download { .. } | Job::Upload { .. } => {
                     let message = "p2pd was stopped while it ran; start it again";
                     self.0.end(&transfer, Err(progress::interrupted(message)));

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use p2p_proto::{FileName, Visibility, rest::publications::PublishRequest};
+use p2p_proto::{Failure, FileName, Visibility, rest::publications::PublishRequest};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
@@ -79,11 +79,14 @@ impl Wanted {
             noted.account,
         ))
     }
+}
 
-    /// Asked for again it is the same, whatever its id.
-    pub(super) fn is_of_the_same_bytes(&self, other: &Self) -> bool {
-        (self.request.hash, self.request.visibility) == (other.request.hash, other.request.visibility)
-    }
+/// Whether it is known what became of a publication.
+pub(super) enum Settled {
+    /// It is published, or refused.
+    Now,
+    /// For this reason not.
+    NotYet(Failure),
 }
 
 /// All of them, by id, so the oldest first.
@@ -133,7 +136,7 @@ impl Publisher {
         loop {
             sessions.borrow_and_update();
             for wanted in self.pending.all() {
-                if let Err(failure) = self.settle(&wanted).await? {
+                if let Settled::NotYet(failure) = self.settle(&wanted).await? {
                     tracing::debug!("{}: {failure}", wanted.request.name);
                 }
             }

@@ -1,5 +1,6 @@
 //! Copies on other peers. To place one is to ask its peer to fetch it, and to follow that until the copy is durable
-//! there; the bytes go the way of every download. A [`Replication`] is the wish for several: it asks the directory for
+//! there; the bytes go the way of every download. A copy counts when the directory lists its holder and a piece of it was
+//! read back there ([`super::proof`]), whoever said before that it is done. A [`Replication`] is the wish for several: it asks the directory for
 //! peers, follows a copy on each, and takes another peer for each that fails. In memory: after a restart the copies that
 //! were begun go on, one by one.
 
@@ -9,10 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::stream::{FuturesUnordered, StreamExt};
+use futures::stream::{self, FuturesUnordered, StreamExt};
 use p2p_proto::{
     Failure, FailureKind, PeerId, PeerName,
+    pattern::Pattern,
     rest::{
+        location::Holder,
         placement::{MAX_COPIES, MAX_PATTERN, MAX_PATTERNS, PlaceRequest, PlaceResponse, Target as Place},
         publications::Publication,
     },
@@ -23,7 +26,9 @@ use super::{
     Halt, Shared, Transfers,
     job::Job,
     journal::AccountId,
+    locate,
     progress::{Heard, State, Transfer},
+    proof::{self, Unproven},
 };
 use crate::{
     identity::session::Session,
@@ -35,6 +40,13 @@ use crate::{
 
 /// A peer that cannot be reached for so long is given up for this copy.
 const GIVE_UP: Duration = Duration::from_secs(30);
+
+/// So often the directory is asked the same when its answers are lost; the pause doubles from the first one.
+const ASKS: u32 = 3;
+const ASK_PAUSE: Duration = Duration::from_millis(500);
+
+/// Listed holders that are read back at once.
+const READ_AT_ONCE: usize = 8;
 
 /// How many copies, or where.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,6 +62,12 @@ impl Wish {
     #[must_use]
     pub const fn is_none(&self) -> bool {
         self.copies <= 1 && self.to.is_empty()
+    }
+
+    /// A copy there is part of the wish: anywhere when they are counted, else where it says.
+    fn means(&self, holder: &Holder) -> bool {
+        let fits = |to: &String| Pattern::read(to).fits(&holder.peer_id, &holder.peer_name);
+        self.copies > 0 || self.to.iter().any(fits)
     }
 
     /// # Errors
@@ -151,31 +169,88 @@ impl Transfers {
     }
 
     async fn fulfil(&self, placing: &Arc<Replication>, uid: Option<u32>) -> Result<Placed, Failure> {
-        let mut failed = BTreeMap::<PeerId, (PeerName, String)>::new();
-        let mut durable = BTreeMap::<PeerId, PeerName>::new();
+        let (wish, publication) = (&placing.wish, &placing.publication);
+        let mut told = Told::default();
+        // Listed holders that do not count: the directory, which counts them, is asked for as many more.
+        let mut uncounted = 0;
         loop {
             let session = self.0.sessions.require()?;
-            let exclude: HashSet<PeerId> = failed.keys().chain(durable.keys()).copied().collect();
+            let exclude: HashSet<PeerId> = told.failed.keys().chain(told.durable.keys()).copied().collect();
             let request = PlaceRequest {
-                publication: placing.publication.id,
-                copies: placing.wish.copies,
-                to: placing.wish.to.clone(),
+                publication: publication.id,
+                copies: match wish.copies {
+                    0 => 0,
+                    copies => (copies + uncounted).min(MAX_COPIES),
+                },
+                to: wish.to.clone(),
                 exclude: exclude.into_iter().collect(),
             };
-            let answer = session.client.place(&request).await?;
-            for holder in &answer.holders {
-                durable.insert(holder.peer_id, holder.peer_name.clone());
-            }
-            let missing = match placing.wish.copies {
-                0 => answer.targets.len(),
-                copies => (copies as usize).saturating_sub(durable.len()),
-            };
-            if missing == 0 || answer.targets.is_empty() {
-                return Ok(summary(&placing.wish, answer, durable, failed));
-            }
-            self.copies(placing, uid, answer.targets, missing, &mut durable, &mut failed)
+            let answer = patiently(|| session.client.place(&request)).await?;
+            self.read_back(&session, placing, &answer.holders, &mut told)
                 .await?;
+            let missing = match wish.copies {
+                0 => answer.targets.len(),
+                copies => (copies as usize).saturating_sub(told.durable.len()),
+            };
+            let lost = answer
+                .holders
+                .iter()
+                .filter(|holder| told.failed.contains_key(&holder.peer_id));
+            let lost = u32::try_from(lost.count()).unwrap_or(MAX_COPIES);
+            if missing > 0 && wish.copies > 0 && lost > uncounted {
+                uncounted = lost;
+                continue;
+            }
+            if missing == 0 || answer.targets.is_empty() {
+                return Ok(told.summary(wish, answer));
+            }
+            let targets = answer.targets.clone();
+            self.copies(placing, uid, targets, missing, &mut told).await?;
+            // Who was named was asked; and what is enough is not asked about again.
+            if wish.copies == 0 || told.durable.len() >= wish.copies as usize {
+                return Ok(told.summary(wish, answer));
+            }
         }
+    }
+
+    /// Of those that the directory lists as holders, the ones that have it.
+    async fn read_back(
+        &self,
+        session: &Arc<Session>,
+        placing: &Replication,
+        holders: &[Holder],
+        told: &mut Told,
+    ) -> Result<(), Failure> {
+        let unknown = holders
+            .iter()
+            .filter(|holder| placing.wish.means(holder) || holder.peer_id == session.peer_id());
+        let mut asked = Vec::new();
+        for holder in unknown {
+            if holder.peer_id == session.peer_id() {
+                told.durable.insert(holder.peer_id, holder.peer_name.clone());
+            } else if !told.knows(&holder.peer_id) && asked.len() < MAX_COPIES as usize {
+                asked.push(holder_target(holder));
+            }
+        }
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let publication = &placing.publication;
+        let grant = &patiently(|| locate::ask(session, publication)).await?.grant;
+        let mut reading = stream::iter(asked)
+            .map(|target| async move {
+                let heard = Heard::default();
+                let read = proof::read_back(&self.0, session, &target, publication, grant, heard).await;
+                (target, read)
+            })
+            .buffer_unordered(READ_AT_ONCE);
+        while let Some((target, read)) = reading.next().await {
+            match read {
+                Ok(()) => drop(told.durable.insert(target.peer_id, target.name)),
+                Err(why) => drop(told.failed.insert(target.peer_id, (target.name, why.to_string()))),
+            }
+        }
+        Ok(())
     }
 
     /// Follows copies on the first `missing` of these peers, and one on the next for each that fails.
@@ -185,8 +260,7 @@ impl Transfers {
         uid: Option<u32>,
         targets: Vec<Place>,
         missing: usize,
-        durable: &mut BTreeMap<PeerId, PeerName>,
-        failed: &mut BTreeMap<PeerId, (PeerName, String)>,
+        told: &mut Told,
     ) -> Result<(), Failure> {
         let mut targets = targets.into_iter();
         let mut running = FuturesUnordered::new();
@@ -205,35 +279,70 @@ impl Transfers {
             };
             match ended {
                 Ok(_) => {
-                    durable.insert(peer_id, name);
+                    told.durable.insert(peer_id, name);
                     wanted -= 1;
                 }
                 Err(failure) => {
-                    failed.insert(peer_id, (name.clone(), without_name(&name, &failure)));
+                    let reason = without_name(&name, &failure);
+                    told.failed.insert(peer_id, (name, reason));
                 }
             }
         }
     }
 }
 
-fn summary(
-    wish: &Wish,
-    answer: PlaceResponse,
+/// The directory's answer; one that is lost is asked for again.
+async fn patiently<T, F: Future<Output = Result<T, Failure>>>(ask: impl Fn() -> F) -> Result<T, Failure> {
+    let mut pause = ASK_PAUSE;
+    for _ in 1..ASKS {
+        match ask().await {
+            Err(lost) if matches!(lost.kind, FailureKind::Unreachable | FailureKind::Internal) => {
+                tracing::debug!("the directory is asked again: {lost}");
+            }
+            answer => return answer,
+        }
+        tokio::time::sleep(pause).await;
+        pause *= 2;
+    }
+    ask().await
+}
+
+fn holder_target(holder: &Holder) -> Target {
+    Target {
+        peer_id: holder.peer_id,
+        name: holder.peer_name.clone(),
+        addresses: holder.addresses.clone(),
+    }
+}
+
+/// What is known of each peer of a wish.
+#[derive(Default)]
+struct Told {
     durable: BTreeMap<PeerId, PeerName>,
     failed: BTreeMap<PeerId, (PeerName, String)>,
-) -> Placed {
-    let mut failed: Vec<_> = failed.into_values().collect();
-    let refused = answer.refused.into_iter();
-    failed.extend(refused.map(|refused| (refused.peer_name, refused.reason)));
-    failed.dedup_by(|one, other| one.0 == other.0);
-    let wanted = match wish.copies {
-        0 => u32::try_from(durable.len() + failed.len()).unwrap_or(u32::MAX),
-        copies => copies,
-    };
-    Placed {
-        durable: durable.into_values().collect(),
-        failed,
-        wanted,
+}
+
+impl Told {
+    fn knows(&self, peer: &PeerId) -> bool {
+        self.durable.contains_key(peer) || self.failed.contains_key(peer)
+    }
+
+    fn summary(self, wish: &Wish, answer: PlaceResponse) -> Placed {
+        let mut failed: Vec<_> = self.failed.into_values().collect();
+        for refused in answer.refused {
+            if failed.iter().all(|(name, _)| *name != refused.peer_name) {
+                failed.push((refused.peer_name, refused.reason));
+            }
+        }
+        let wanted = match wish.copies {
+            0 => u32::try_from(self.durable.len() + failed.len()).unwrap_or(u32::MAX),
+            copies => copies,
+        };
+        Placed {
+            durable: self.durable.into_values().collect(),
+            failed,
+            wanted,
+        }
     }
 }
 
@@ -255,6 +364,33 @@ pub(super) struct Copy {
     pub place: Option<Place>,
     /// Since when it cannot be reached.
     pub gone_since: Option<Instant>,
+    /// Since when it says that it has the copy, and that cannot be seen.
+    pub unproven_since: Option<Instant>,
+}
+
+impl Copy {
+    pub(super) fn new(
+        publication: Publication,
+        (peer_id, peer): (PeerId, PeerName),
+        place: Option<Place>,
+    ) -> Self {
+        Self {
+            publication,
+            peer_id,
+            peer,
+            place,
+            gone_since: None,
+            unproven_since: None,
+        }
+    }
+}
+
+/// Where a copy stands.
+enum Stage {
+    /// Its peer is to be asked for it.
+    Wanted(Target, String),
+    /// The directory lists its peer as a holder.
+    Listed(Target),
 }
 
 /// Asks for the copy and follows it.
@@ -264,23 +400,62 @@ pub(super) struct Copy {
 pub(super) async fn go(shared: &Arc<Shared>, transfer: &Arc<Transfer>, copy: &mut Copy) -> Result<(), Halt> {
     transfer.sets_out();
     let session = shared.sessions.require().map_err(Halt::Wait)?;
-    let Some(place) = where_to(&session, copy).await? else {
-        return Ok(());
+    let (target, listed) = match stage(&session, copy).await? {
+        Stage::Listed(target) => (target, true),
+        Stage::Wanted(target, grant) => {
+            let followed = follow(&session, transfer, &target, &grant, copy).await;
+            transfer.asks(&target.name, None);
+            followed.map_err(|error| copy.judge(&error))?;
+            (target, false)
+        }
     };
-    let target = Target {
-        peer_id: place.peer_id,
-        name: place.peer_name,
-        addresses: place.addresses,
-    };
-    let followed = follow(&session, transfer, &target, &place.grant, copy).await;
-    transfer.asks(&target.name, None);
-    followed.map_err(|error| copy.judge(&error))
+    prove(shared, &session, transfer, &target, listed, copy).await
 }
 
-/// The peer and a grant; none when it has the copy already.
-async fn where_to(session: &Session, copy: &mut Copy) -> Result<Option<Place>, Halt> {
+/// The peer says that it has the copy: the directory lists it, and gives a grant to read it back there.
+async fn prove(
+    shared: &Arc<Shared>,
+    session: &Arc<Session>,
+    transfer: &Arc<Transfer>,
+    target: &Target,
+    listed: bool,
+    copy: &mut Copy,
+) -> Result<(), Halt> {
+    transfer.enter(State::Verifying, "");
+    let located = locate::ask(session, &copy.publication).await;
+    let located = located.map_err(Halt::of_directory)?;
+    let heard = Heard::default();
+    transfer.asks(&target.name, Some(heard.clone()));
+    let read = proof::read_back(shared, session, target, &copy.publication, &located.grant, heard).await;
+    transfer.asks(&target.name, None);
+    let listed = listed
+        || located
+            .holders
+            .iter()
+            .any(|holder| holder.peer_id == copy.peer_id);
+    match read {
+        Ok(()) if listed => Ok(()),
+        Ok(()) => Err(copy.unproven("has the copy, and the directory does not know it yet")),
+        Err(lie @ Unproven::Lie) => {
+            let message = format!("{} {lie}", copy.peer);
+            Err(Failure::new(FailureKind::HashMismatch, message).into())
+        }
+        Err(unread @ Unproven::Unread(_)) => Err(copy.unproven(&unread.to_string())),
+    }
+}
+
+/// What the directory knows of the copy; at first what it said when it chose the peer.
+async fn stage(session: &Session, copy: &mut Copy) -> Result<Stage, Halt> {
+    let wanted = |place: Place| {
+        let target = Target {
+            peer_id: place.peer_id,
+            name: place.peer_name,
+            addresses: place.addresses,
+        };
+        Stage::Wanted(target, place.grant)
+    };
     if let Some(place) = copy.place.take() {
-        return Ok(Some(place));
+        return Ok(wanted(place));
     }
     let request = PlaceRequest {
         publication: copy.publication.id,
@@ -288,20 +463,17 @@ async fn where_to(session: &Session, copy: &mut Copy) -> Result<Option<Place>, H
         to: vec![copy.peer_id.to_string()],
         exclude: Vec::new(),
     };
-    let answer = match session.client.place(&request).await {
-        Ok(answer) => answer,
-        Err(away) if away.kind == FailureKind::Unreachable => return Err(Halt::Wait(away)),
-        Err(other) => return Err(other.into()),
-    };
-    if answer.holders.iter().any(|holder| holder.peer_id == copy.peer_id) {
-        return Ok(None);
-    }
-    if let Some(place) = answer
-        .targets
-        .into_iter()
-        .find(|place| place.peer_id == copy.peer_id)
+    let answer = session.client.place(&request).await.map_err(Halt::of_directory)?;
+    if let Some(holder) = answer
+        .holders
+        .iter()
+        .find(|holder| holder.peer_id == copy.peer_id)
     {
-        return Ok(Some(place));
+        return Ok(Stage::Listed(holder_target(holder)));
+    }
+    let mut targets = answer.targets.into_iter();
+    if let Some(place) = targets.find(|place| place.peer_id == copy.peer_id) {
+        return Ok(wanted(place));
     }
     let reason = answer.refused.into_iter().next().map(|refused| refused.reason);
     let reason = reason.unwrap_or_else(|| "takes no copy".to_owned());
@@ -317,6 +489,17 @@ impl Copy {
             CallError::Gone(_) if since.elapsed() < GIVE_UP => Halt::Wait(failure),
             CallError::Grant if since.elapsed() < GIVE_UP => Halt::Wait(failure),
             _ => Halt::Failed(failure),
+        }
+    }
+
+    /// It says that it has the copy, and this stands against it for now. Not for long: what it says meanwhile does not
+    /// begin the time anew.
+    fn unproven(&mut self, why: &str) -> Halt {
+        let failure = Failure::new(FailureKind::Unreachable, format!("{} {why}", self.peer));
+        let since = self.unproven_since.get_or_insert_with(Instant::now);
+        match since.elapsed() < GIVE_UP {
+            true => Halt::Wait(failure),
+            false => Halt::Failed(failure),
         }
     }
 }
@@ -371,13 +554,7 @@ impl Transfers {
             peer: peer.clone(),
         };
         let transfer = self.0.register(job, uid)?;
-        let copy = Copy {
-            publication: publication.clone(),
-            peer_id,
-            peer,
-            place: Some(place),
-            gone_since: None,
-        };
+        let copy = Copy::new(publication.clone(), (peer_id, peer), Some(place));
         self.0.begin(&transfer, super::Work::Copy(copy));
         Ok(transfer)
     }

@@ -13,7 +13,7 @@ use super::{
     Transfers, Uploading,
     job::Job,
     journal::AccountId,
-    pending::{Noted, Pending, Wanted},
+    pending::{Noted, Pending, Settled, Wanted},
     progress,
 };
 use crate::{
@@ -185,22 +185,16 @@ impl Publisher {
     }
 
     /// What was imported and noted. An earlier upload under this name, of which nobody knows whether the directory has it,
-    /// is settled first: versions come in the order of the uploads. When it was of the same bytes it was this one.
+    /// is settled first: versions come in the order of the uploads.
     async fn publish(&self, wanted: Wanted) -> Result<Publication, Failure> {
-        let (id, hash) = (wanted.request.id, wanted.request.hash);
-        let earlier = self.settle_earlier(&wanted).await;
-        let published = match earlier {
-            Ok(None) => self.register(&wanted).await,
-            Ok(Some(same)) => {
-                self.give_up(id, hash).await?;
-                return Ok(same);
-            }
+        let published = match self.settle_earlier(&wanted).await {
+            Ok(()) => self.register(&wanted).await,
             Err(failure) => Err(PublishError::Refused(failure)),
         };
         match published {
             Ok(publication) => Ok(publication),
             Err(PublishError::Refused(failure)) => {
-                self.give_up(id, hash).await?;
+                self.give_up(wanted.request.id, wanted.request.hash).await?;
                 Err(failure)
             }
             Err(PublishError::Unknown(failure)) => {
@@ -215,34 +209,26 @@ impl Publisher {
         }
     }
 
-    /// Of the same bytes, when one was published.
-    async fn settle_earlier(&self, wanted: &Wanted) -> Result<Option<Publication>, Failure> {
-        let mut same = None;
+    async fn settle_earlier(&self, wanted: &Wanted) -> Result<(), Failure> {
         for earlier in self.pending.under_the_name_of(wanted) {
-            if let Err(failure) = self.settle(&earlier).await? {
+            if let Settled::NotYet(failure) = self.settle(&earlier).await? {
                 let message = format!("{}, asked for an earlier upload of it", failure.message);
                 return Err(Failure { message, ..failure });
             }
-            same = self
-                .store
-                .hold(earlier.request.id)
-                .await?
-                .map(|held| held.publication);
-            same = same.filter(|_| earlier.is_of_the_same_bytes(wanted));
         }
-        Ok(same)
+        Ok(())
     }
 
-    /// Asks again for what was not settled: Ok(Ok) when it is now, published or refused.
-    pub(super) async fn settle(&self, wanted: &Wanted) -> Result<Result<(), Failure>, Failure> {
+    /// Asks again for what was not settled.
+    pub(super) async fn settle(&self, wanted: &Wanted) -> Result<Settled, Failure> {
         let (id, name) = (wanted.request.id, &wanted.request.name);
         match self.register(wanted).await {
             Ok(_) => {}
-            Err(PublishError::Unknown(failure)) => return Ok(Err(failure)),
+            Err(PublishError::Unknown(failure)) => return Ok(Settled::NotYet(failure)),
             Err(PublishError::Refused(failure))
                 if matches!(failure.kind, FailureKind::Unreachable | FailureKind::NotLoggedIn) =>
             {
-                return Ok(Err(failure));
+                return Ok(Settled::NotYet(failure));
             }
             Err(PublishError::Refused(failure)) => {
                 tracing::warn!("{name} was not published: {failure}");
@@ -250,7 +236,7 @@ impl Publisher {
             }
         }
         self.pending.remove(id);
-        Ok(Ok(()))
+        Ok(Settled::Now)
     }
 
     pub(super) async fn give_up(&self, id: Uuid, hash: ContentHash) -> Result<(), Failure> {
@@ -276,7 +262,8 @@ impl Publisher {
             },
             other => other?,
         };
-        self.keep(&publication).await.map_err(PublishError::Unknown)?;
+        let kept = self.keep(&publication, wanted.request.id).await;
+        kept.map_err(PublishError::Unknown)?;
         tracing::info!(CONTENT_HASH = %publication.hash, ACCOUNT = %publication.owner,
             "published {}/{}@{}", publication.owner, publication.name, publication.version);
         if let Err(failure) = self.announcer.announce(&session).await {
@@ -285,9 +272,10 @@ impl Publisher {
         Ok(publication)
     }
 
-    async fn keep(&self, publication: &Publication) -> Result<(), Failure> {
+    /// The same bytes under the same name are the publication that was there before, whatever id was asked for.
+    async fn keep(&self, publication: &Publication, asked: Uuid) -> Result<(), Failure> {
         self.store.add_hold(publication).await?;
-        self.store.published_or_not(publication.id).await?;
+        self.store.published_or_not(asked).await?;
         Ok(())
     }
 }

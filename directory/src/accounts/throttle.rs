@@ -1,11 +1,11 @@
-//! Guessing made slow: failures are counted per account and address, and each one doubles the wait before the next try.
+//! Guessing made slow: failures are counted per account and address (an IPv6 network of 64 bits is one), and each one doubles the wait before the next try.
 //! The counts are in memory and bounded; a restart forgets them.
 
 use std::{collections::HashMap, net::IpAddr, sync::Mutex, time::Duration};
 
 use jiff::Timestamp;
 
-use crate::clock::after;
+use crate::{clock::after, rate::Source};
 
 /// The longest wait.
 const MAX_DELAY: Duration = Duration::from_secs(300);
@@ -19,7 +19,7 @@ const MAX_ENTRIES: usize = 10_000;
 /// How many tries may be under way at once for a pair that never failed.
 const MAX_PENDING: u32 = 16;
 
-type Key = (String, IpAddr);
+type Key = (String, Source);
 
 #[derive(Clone, Copy, Default)]
 struct Entry {
@@ -51,10 +51,12 @@ impl Throttle {
     /// # Errors
     /// How long to wait.
     pub fn begin(&self, account: &str, address: IpAddr, now: Timestamp) -> Result<Attempt<'_>, Wait> {
-        let key = (account.chars().take(64).collect(), address.to_canonical());
+        let key = (account.chars().take(64).collect(), Source::at(address));
         let mut entries = self.entries();
         make_room(&mut entries, now);
         let entry = entries.entry(key.clone()).or_default();
+        // A clock that was set back makes nobody wait longer than the longest wait.
+        entry.next_try = entry.next_try.map(|at| at.min(after(now, MAX_DELAY)));
         if let Some(wait) = entry.next_try.and_then(|at| seconds_until(at, now)) {
             return Err(wait);
         }
@@ -184,6 +186,33 @@ mod tests {
             throttle.begin("ana", HERE, at(9)).err(),
             Some(Wait { seconds: 1 })
         );
+    }
+
+    #[test]
+    fn a_network_is_one_guesser() {
+        let throttle = Throttle::default();
+        let from = |host: u16| IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, host]);
+        let _ = throttle.begin("ana", from(1), at(0)).ok().unwrap().failed(at(0));
+        let next_address = throttle.begin("ana", from(2), at(0));
+        assert_eq!(next_address.err(), Some(Wait { seconds: 1 }));
+        let elsewhere = IpAddr::from([0x2001, 0xdb8, 0, 2, 0, 0, 0, 1]);
+        assert!(throttle.begin("ana", elsewhere, at(0)).is_ok());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_nobody_wait_for_hours() {
+        let throttle = Throttle::default();
+        let _ = throttle
+            .begin("ana", HERE, at(7200))
+            .ok()
+            .unwrap()
+            .failed(at(7200));
+        let longest = MAX_DELAY.as_secs();
+        assert_eq!(
+            throttle.begin("ana", HERE, at(0)).err(),
+            Some(Wait { seconds: longest })
+        );
+        assert!(throttle.begin("ana", HERE, at(longest as i64)).is_ok());
     }
 
     #[test]

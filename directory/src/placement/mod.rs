@@ -1,8 +1,6 @@
 //! Where copies go: of all peers those that can keep one, best first, and of those that were named and cannot, why not.
 //! It decides on what the storage knew a moment ago and keeps nothing.
 
-mod pattern;
-
 use std::{cmp::Reverse, collections::HashSet};
 
 use jiff::Timestamp;
@@ -11,8 +9,8 @@ use p2p_proto::{
     rest::{placement::Refused, publications::Publication, session::AcceptCopies},
 };
 
-pub use self::pattern::Pattern;
 use crate::storage::{Place, reports::ENOUGH};
+pub use p2p_proto::pattern::Pattern;
 
 /// How many more targets than needed are told, for those that fail.
 pub const RESERVE: usize = 3;
@@ -108,11 +106,19 @@ fn fitting(question: &Question<'_>, mut places: Vec<Place>) -> Result<Vec<Place>
         return Ok(places);
     }
     for pattern in question.to {
-        if !places.iter().any(|place| pattern.fits(place)) {
+        if !places
+            .iter()
+            .any(|place| pattern.fits(&place.peer_id, &place.peer_name))
+        {
             return Err(Unfit::Nobody(pattern.text()));
         }
     }
-    places.retain(|place| question.to.iter().any(|pattern| pattern.fits(place)));
+    places.retain(|place| {
+        question
+            .to
+            .iter()
+            .any(|pattern| pattern.fits(&place.peer_id, &place.peer_name))
+    });
     if places.len() > MAX_FITTING {
         return Err(Unfit::TooMany(places.len()));
     }

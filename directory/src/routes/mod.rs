@@ -15,6 +15,7 @@ mod me;
 mod peers;
 mod ping;
 mod publications;
+mod release;
 mod renew;
 mod reports;
 mod search;
@@ -53,6 +54,7 @@ pub fn router(state: Arc<State>) -> Router {
         .route("/ping", post(ping::post))
         .route("/publications", post(publications::post))
         .route("/publications/{id}", delete(publications::delete))
+        .route("/publications/{id}/release", post(release::post))
         .route("/index", post(index::post))
         .route("/search", get(search::get))
         .route("/files", get(files::get))

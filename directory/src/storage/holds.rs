@@ -20,6 +20,17 @@ pub enum IndexOutcome {
     TooMany,
 }
 
+/// What came of asking whether a copy may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Released {
+    /// It may: others keep it, or it goes even as the last one.
+    Yes,
+    /// No other peer keeps all of it.
+    Last,
+    /// The publication is not there for the caller.
+    NotVisible,
+}
+
 /// A peer that holds a publication.
 pub struct KnownHolder {
     /// Who.
@@ -37,6 +48,11 @@ pub trait HoldStore: Send + Sync {
         delta: &'a IndexDelta,
         most: u64,
     ) -> Reply<'a, IndexOutcome>;
+
+    /// Lets the caller's copy of the publication go, unless no other peer keeps all of it and `even_last` is not set. A
+    /// copy that may go keeps no other one from being the last; said anew in the index, it is kept again.
+    fn release<'a>(&'a self, session: &'a Session, publication: Uuid, even_last: bool)
+    -> Reply<'a, Released>;
 
     /// Who holds the publication: online first, then those that nobody reported, then those with the fewest transfers,
     /// then in random order; a thousand at most. Whom several accounts reported is not among them.

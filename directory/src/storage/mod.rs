@@ -15,7 +15,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub use holds::{HoldStore, IndexOutcome, KnownHolder};
+pub use holds::{HoldStore, IndexOutcome, KnownHolder, Released};
 pub use peers::{EndedLease, PeerStore, Pong};
 pub use placement::{Place, PlacementStore, Places};
 pub use publications::{Named, PublicationStore, Published, SearchFilter, SearchPage};

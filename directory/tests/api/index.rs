@@ -5,8 +5,10 @@ use p2p_proto::{
     rest::{
         index::{HoldChange, IndexDelta, IndexResponse, MAX_CHANGES},
         problem::ProblemKind,
+        publications::ReleaseRequest,
     },
 };
+use reqwest::{Response, StatusCode};
 use uuid::Uuid;
 
 use crate::support::{Directory, Peer, good, problem_kind};
@@ -152,4 +154,47 @@ async fn a_peer_that_changes_its_account_begins_with_nothing() {
     peer.hold(&[a], HoldState::Complete).await;
     let peer = directory.peer_with(peer.key, "bob", "ws1").await;
     assert_eq!(peer.ping().await.index, None);
+}
+
+async fn release(peer: &Peer<'_>, id: Uuid, even_last: bool) -> Response {
+    let path = format!("/publications/{id}/release");
+    peer.post(&path, &ReleaseRequest { even_last }).await
+}
+
+#[tokio::test]
+async fn the_last_copy_is_not_let_go_and_one_that_may_go_is_no_copy() {
+    let directory = Directory::with_users(&["ana", "bob"]).await;
+    let mut one = directory.peer("ana", "one").await;
+    let mut two = directory.peer("bob", "two").await;
+    let id = one.put("x", "x").await.id;
+    one.hold(&[id], HoldState::Complete).await;
+    two.hold(&[id], HoldState::Partial).await;
+    assert_eq!(
+        problem_kind(release(&one, id, false).await).await,
+        ProblemKind::LastCopy
+    );
+    two.hold(&[id], HoldState::Complete).await;
+
+    assert_eq!(release(&one, id, false).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(release(&one, id, false).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(
+        problem_kind(release(&two, id, false).await).await,
+        ProblemKind::LastCopy
+    );
+    // It did not go, and is told anew.
+    one.hold(&[id], HoldState::Complete).await;
+    assert_eq!(release(&two, id, false).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(
+        problem_kind(release(&one, id, false).await).await,
+        ProblemKind::LastCopy
+    );
+    assert_eq!(release(&one, id, true).await.status(), StatusCode::NO_CONTENT);
+
+    let private = two.put_private("y", "y").await.id;
+    for unknown in [private, Uuid::from_u128(7)] {
+        assert_eq!(
+            problem_kind(release(&one, unknown, true).await).await,
+            ProblemKind::NotFound
+        );
+    }
 }

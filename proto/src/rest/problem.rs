@@ -31,6 +31,8 @@ pub enum ProblemKind {
     IndexGap,
     /// 409: it exists and is different.
     Conflict,
+    /// 409: it is the only known copy.
+    LastCopy,
     /// 413: the body is too large.
     TooLarge,
     /// 422: a value is out of its bounds.
@@ -47,7 +49,7 @@ pub enum ProblemKind {
 
 impl ProblemKind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::BadRequest,
         Self::BadCredentials,
         Self::NoSession,
@@ -58,6 +60,7 @@ impl ProblemKind {
         Self::Ambiguous,
         Self::IndexGap,
         Self::Conflict,
+        Self::LastCopy,
         Self::TooLarge,
         Self::Invalid,
         Self::ApiLevel,
@@ -79,6 +82,7 @@ impl ProblemKind {
             Self::Ambiguous => (409, "ambiguous", "The reference means several files"),
             Self::IndexGap => (409, "index-gap", "The delta does not follow the index"),
             Self::Conflict => (409, "conflict", "It exists and is different"),
+            Self::LastCopy => (409, "last-copy", "It is the only known copy"),
             Self::TooLarge => (413, "too-large", "The body is too large"),
             Self::Invalid => (422, "invalid", "A value is out of its bounds"),
             Self::ApiLevel => (426, "api-level", "No common API level"),

@@ -10,6 +10,18 @@ use crate::{
     name::{FileName, UserName, Visibility},
 };
 
+/// Body of `POST /publications/{id}/release`: the caller is about to drop its copy, and asks first. Answered with 204, and
+/// from then on that copy is no reason to let another one go, until the caller's index says anew that it holds it; or with
+/// a 409 `last-copy` problem when no other peer has a copy that is none of those. Of two holders that ask at once one
+/// is told to keep it. Nothing else changes: the index tells later that the copy is gone.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReleaseRequest {
+    /// It goes also when it is the last one.
+    #[serde(default)]
+    pub even_last: bool,
+}
+
 /// Body of `POST /publications`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

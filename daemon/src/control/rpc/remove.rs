@@ -1,8 +1,10 @@
-//! `Remove`: drops this peer's copy, and with `unpublish` withdraws the owner's version.
+//! `Remove`: drops this peer's copy, and with `unpublish` withdraws the owner's version. Whether the copy may go is the
+//! directory's to say, before it goes: of two peers that drop theirs at once each sees the other's. A crash in between
+//! leaves the copy here, and the directory, until it hears of it anew, counts on others for it.
 
 use p2p_proto::{
     Failure, FailureKind,
-    rest::publications::{FileInfo, Publication},
+    rest::publications::Publication,
     v1::{RemoveRequest, RemoveResponse},
 };
 
@@ -30,14 +32,17 @@ pub async fn remove(rpc: &ControlRpc, request: &RemoveRequest) -> Result<RemoveR
     };
     if request.unpublish {
         withdraw(&session, &meant, &mut response).await?;
-    } else {
-        not_the_last_copy(rpc, &session, &info, request.force).await?;
     }
     for publication in meant {
-        if rpc.store.hold(publication.id).await?.is_some() {
-            response.freed_bytes += rpc.store.drop_hold(publication.id).await?;
-            response.dropped.push(convert::publication(publication));
+        if rpc.store.hold(publication.id).await?.is_none() {
+            continue;
         }
+        response.freed_bytes += match (request.unpublish, request.force) {
+            // Withdrawn, it has no holders.
+            (true, _) => rpc.store.drop_hold(publication.id).await?,
+            (false, force) => let_go(rpc, &session, publication, force).await?,
+        };
+        response.dropped.push(convert::publication(publication));
     }
     if response.dropped.is_empty() && response.unpublished.is_empty() {
         let message = format!("{} is not stored on this peer", info.publication.name);
@@ -71,23 +76,29 @@ async fn withdraw(
     Ok(())
 }
 
-/// The last known copy goes only by force.
-async fn not_the_last_copy(
+/// Drops the copy; the last known one only by force. How many bytes that freed.
+async fn let_go(
     rpc: &ControlRpc,
     session: &Session,
-    info: &FileInfo,
+    publication: &Publication,
     force: bool,
-) -> Result<(), Failure> {
-    let here = rpc.sessions.peer_id();
-    let elsewhere = info
-        .holders
-        .iter()
-        .any(|holder| holder.peer_id != here && holder.state == p2p_proto::index::HoldState::Complete);
-    let publication = &info.publication;
-    let held = rpc.store.hold(publication.id).await?.is_some();
-    if force || elsewhere || !held {
-        return Ok(());
+) -> Result<u64, Failure> {
+    let going = async {
+        match session.client.release(publication.id, force).await {
+            Ok(true) => {}
+            Ok(false) => return Err(last_copy(session, publication)),
+            Err(failure) if !force => return Err(failure),
+            Err(failure) => tracing::warn!("{} goes unasked: {failure}", publication.name),
+        }
+        Ok(rpc.store.drop_hold(publication.id).await?)
+    };
+    if !force {
+        return rpc.announcer.after_all(session, going).await?;
     }
+    going.await
+}
+
+fn last_copy(session: &Session, publication: &Publication) -> Failure {
     let name = if publication.owner == session.record.user {
         publication.name.to_string()
     } else {
@@ -97,5 +108,5 @@ async fn not_the_last_copy(
         "only known copy of {}/{}@{}: p2pctl replicate {name} --copies 2, or rm --force",
         publication.owner, publication.name, publication.version
     );
-    Err(Failure::new(FailureKind::NotPermitted, message))
+    Failure::new(FailureKind::NotPermitted, message)
 }

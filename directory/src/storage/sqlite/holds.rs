@@ -18,7 +18,9 @@ use super::{
     reports::{self, report_count},
     rows,
 };
-use crate::storage::{HoldStore, IndexOutcome, KnownHolder, Reply, Session, StorageError, reports::ENOUGH};
+use crate::storage::{
+    HoldStore, IndexOutcome, KnownHolder, Released, Reply, Session, StorageError, reports::ENOUGH,
+};
 
 /// The index of the peer; none when it never sent one.
 pub(super) async fn index_state(tx: &mut Write, peer: &PeerId) -> Result<Option<IndexState>, StorageError> {
@@ -249,6 +251,30 @@ impl HoldStore for Sqlite {
         })
     }
 
+    fn release<'a>(
+        &'a self,
+        session: &'a Session,
+        publication: Uuid,
+        even_last: bool,
+    ) -> Reply<'a, Released> {
+        Box::pin(async move {
+            let mut tx = self.begin().await?;
+            if !is_visible(&mut tx, &session.user, &publication).await? {
+                return Ok(Released::NotVisible);
+            }
+            if !even_last && !self.is_kept_elsewhere(&mut tx, session, &publication).await? {
+                return Ok(Released::Last);
+            }
+            sqlx::query("UPDATE holds SET released = 1 WHERE peer = ? AND publication = ?")
+                .bind(session.peer.as_bytes().to_vec())
+                .bind(rows::blob(&publication))
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            Ok(Released::Yes)
+        })
+    }
+
     fn holders<'a>(&'a self, session: &'a Session, publication: Uuid) -> Reply<'a, Vec<KnownHolder>> {
         Box::pin(async move {
             let mut reader = self.readers.acquire().await?;
@@ -258,6 +284,29 @@ impl HoldStore for Sqlite {
 }
 
 impl Sqlite {
+    /// Another peer holds all of it, was not told that it may drop it, and is not known to be a bad holder.
+    async fn is_kept_elsewhere(
+        &self,
+        tx: &mut Write,
+        session: &Session,
+        publication: &Uuid,
+    ) -> Result<bool, StorageError> {
+        let row = sqlx::query(concat!(
+            "SELECT ",
+            report_count!("h.peer", "h.publication", "?3"),
+            " AS reports FROM holds h \
+             WHERE h.publication = ?1 AND h.peer <> ?2 AND h.state = ?5 AND h.released = 0 AND reports < ?4 LIMIT 1",
+        ))
+        .bind(rows::blob(publication))
+        .bind(session.peer.as_bytes().to_vec())
+        .bind(self.reports_since())
+        .bind(ENOUGH)
+        .bind(rows::stored_state(HoldState::Complete))
+        .fetch_optional(&mut **tx)
+        .await?;
+        Ok(row.is_some())
+    }
+
     /// Who holds the publication, as this connection sees it.
     pub(super) async fn holders_now(
         &self,

@@ -1,8 +1,6 @@
 //! How people name the peers that shall keep copies: by name, by id, or by a pattern of names.
 
-use p2p_proto::{PeerId, PeerName};
-
-use crate::storage::Place;
+use crate::{name::PeerName, peer_id::PeerId};
 
 /// How a peer is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +25,9 @@ impl Pattern {
     }
 
     /// Whether the peer is meant.
-    pub(super) fn fits(&self, place: &Place) -> bool {
-        matches!(self, Self::Id(id) if *id == place.peer_id) || self.fits_name(&place.peer_name)
+    #[must_use]
+    pub fn fits(&self, peer: &PeerId, name: &PeerName) -> bool {
+        matches!(self, Self::Id(id) if id == peer) || self.fits_name(name)
     }
 
     /// Whether a peer of this name is meant.
