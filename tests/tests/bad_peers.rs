@@ -109,11 +109,15 @@ fn a_spoiled_byte_on_the_way_never_arrives() {
 /// A good holder behind a gate, and a liar that holds the same; the gate opens when the liar has lied, and the good one's
 /// connections break once.
 fn beside_a_good_holder(manner: Manner) -> Harm {
+    with_so_many_bytes(16 * MIB + 5, manner)
+}
+
+fn with_so_many_bytes(size: u64, manner: Manner) -> Harm {
     let world = World::start(&["b"]);
     let b = &world.peers[0];
     let proxy = Proxy::start();
     let a = world.behind(&proxy, "a");
-    let (source, hash) = world.file("scan.tar", 7, 16 * MIB + 5);
+    let (source, hash) = world.file("scan.tar", 7, size);
     a.upload(&source);
     let id = id_of_publication(&world, "scan.tar");
     let content = fs::read(&source).expect("the file");
@@ -121,7 +125,7 @@ fn beside_a_good_holder(manner: Manner) -> Harm {
     // Whoever lies about the layer is only asked for it when the other does not give it first.
     let of_layer = matches!(
         manner,
-        Manner::WrongLayer | Manner::SilentLayer | Manner::TricklesLayer
+        Manner::WrongLayer | Manner::SilentLayer | Manner::TricklesLayer | Manner::CrawlsLayer
     );
     proxy.gate(if of_layer { 0 } else { WORDS_ONLY });
     let output = world.path("out.tar");
@@ -129,7 +133,11 @@ fn beside_a_good_holder(manner: Manner) -> Harm {
     wait::until("the liar to lie", wait::SOON, || {
         let quiet = matches!(
             manner,
-            Manner::ClosesMidway | Manner::Resets | Manner::SilentLayer | Manner::TricklesLayer
+            Manner::ClosesMidway
+                | Manner::Resets
+                | Manner::SilentLayer
+                | Manner::TricklesLayer
+                | Manner::CrawlsLayer
         );
         let log = b.process.log();
         let known = quiet || log.contains("liar sent ") || log.contains("liar has owed a piece for 5 s");
@@ -144,7 +152,7 @@ fn beside_a_good_holder(manner: Manner) -> Harm {
     let from = sources(&answer.json());
     assert_eq!(
         from.iter().find(|source| source.0 == "a").map(|source| source.1),
-        Some(16 * MIB + 5)
+        Some(size)
     );
     assert_eq!(b.stored().len(), 1, "{:?}", b.stored());
     assert_eq!(data::hash_of(&b.stored()[0]), hash);
@@ -221,7 +229,7 @@ fn a_holder_that_answers_nothing_holds_nobody_up() {
 fn a_layer_that_never_comes_is_asked_of_another() {
     is_given_up(
         &beside_a_good_holder(Manner::SilentLayer),
-        "gave next to nothing of the layer",
+        "has owed the layer for 5 s",
     );
 }
 
@@ -238,8 +246,116 @@ fn one_byte_a_second_beside_a_good_holder_costs_a_few_seconds() {
 fn a_layer_in_drops_is_asked_of_another() {
     is_given_up(
         &beside_a_good_holder(Manner::TricklesLayer),
-        "gave next to nothing of the layer",
+        "has owed the layer for 5 s",
     );
+}
+
+#[test]
+fn a_layer_that_is_just_heard_is_asked_of_another() {
+    // Twelve KiB of layer: it would take a hundred seconds.
+    let harm = with_so_many_bytes(96 * MIB, Manner::CrawlsLayer);
+    is_given_up(&harm, "has owed the layer for 5 s");
+    assert!(harm.trickled <= 5 * KIB, "{} bytes of the layer", harm.trickled);
+}
+
+/// Peers that hold this and give it at a crawl.
+fn that_crawl(world: &World, names: &[String], name: &str, source: &Path) -> Vec<Liar> {
+    let id = id_of_publication(world, name);
+    let content = fs::read(source).expect("the file");
+    names
+        .iter()
+        .map(|name| {
+            let what = (content.clone(), Manner::Crawls);
+            Liar::named(name, &world.directory, &world.ana, id, what)
+        })
+        .collect()
+}
+
+/// Until each of them was asked for a piece.
+fn until_all_crawl(liars: &[Liar]) {
+    wait::until("all of them to be asked", wait::SOON, || {
+        liars.iter().all(|liar| liar.lies() > 0).then_some(())
+    });
+}
+
+/// What one that crawls may have given when it was found out: five seconds are promised, and the machine may be busy.
+const CRAWLED: u64 = 40 * KIB;
+
+#[test]
+fn two_that_crawl_do_not_keep_a_third_from_their_only_piece() {
+    const SIZE: u64 = 200 * KIB;
+    let world = World::start(&["b"]);
+    let b = &world.peers[0];
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    let (source, hash) = world.file("scan.tar", 7, SIZE);
+    a.upload(&source);
+    let names = ["slow1".to_owned(), "slow2".to_owned()];
+    let liars = that_crawl(&world, &names, "scan.tar", &source);
+    // The good one connects when the piece is asked of both, and has nothing to do.
+    proxy.gate(0);
+    let download = b.begin(&["download", "scan.tar"]);
+    until_all_crawl(&liars);
+    proxy.gate(u64::MAX);
+    let answer = download.end();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.json()["hash"], hash);
+    assert_eq!(sources(&answer.json()), [("a".to_owned(), SIZE)]);
+    for liar in &liars {
+        assert!(liar.trickled() <= CRAWLED, "{} bytes", liar.trickled());
+    }
+}
+
+#[test]
+fn eight_that_crawl_do_not_keep_a_ninth_out() {
+    const SIZE: u64 = 16 * MIB + 5;
+    let world = World::start(&["b"]);
+    let b = &world.peers[0];
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    let (source, hash) = world.file("scan.tar", 7, SIZE);
+    a.upload(&source);
+    let names: Vec<String> = (1..=8).map(|number| format!("slow{number}")).collect();
+    let liars = that_crawl(&world, &names, "scan.tar", &source);
+    // All places are taken when the good one can be reached.
+    proxy.gate(0);
+    let download = b.begin(&["download", "scan.tar"]);
+    until_all_crawl(&liars);
+    proxy.gate(u64::MAX);
+    b.until_download("scan.tar", "done", 2 * wait::SOON);
+    let answer = download.end();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.json()["hash"], hash);
+    assert_eq!(sources(&answer.json()), [("a".to_owned(), SIZE)]);
+}
+
+#[test]
+fn one_that_crawls_keeps_no_turn_from_others() {
+    let world = World::start(&["a"]);
+    let a = &world.peers[0];
+    let b = world.peer("b", "[transfer]\nmax_active = 1\n");
+    b.login(&world.directory, &world.ana);
+    let (slow, _) = world.file("slow.bin", 7, 8 * MIB);
+    let (good, hash) = world.file("good.bin", 8, 8 * MIB);
+    a.upload(&slow);
+    a.upload(&good);
+    let liars = that_crawl(&world, &["slow1".to_owned()], "slow.bin", &slow);
+    a.json(&["rm", "slow.bin", "--force"]);
+    let crawling = b.begin(&["fetch", "slow.bin"]);
+    until_all_crawl(&liars);
+    let download = b.begin(&["download", "good.bin"]);
+    b.until_download("good.bin", "queued", wait::SOON);
+    // Thirty seconds are promised.
+    b.until_download("good.bin", "done", 3 * wait::SOON);
+    assert_eq!(download.end().json()["hash"], hash);
+    let told = b.until_download("slow.bin", "waiting", wait::SOON);
+    let reason = told["reason"].as_str().unwrap_or_default();
+    assert!(
+        reason.starts_with("slow1 sends next to nothing since "),
+        "{reason}"
+    );
+    b.json(&["cancel", told["id"].as_str().expect("its number")]);
+    assert_ne!(crawling.end().code, 0);
 }
 
 #[test]

@@ -14,12 +14,15 @@ pub mod download;
 pub mod heal;
 pub mod job;
 pub mod journal;
+mod layer;
 pub mod locate;
+mod pace;
 mod pending;
 pub mod place;
 pub mod plan;
 pub mod progress;
 pub mod publish;
+mod roll;
 mod source;
 mod swarm;
 
