@@ -348,7 +348,7 @@ fn one_that_crawls_keeps_no_turn_from_others() {
     // Thirty seconds are promised.
     b.until_download("good.bin", "done", 3 * wait::SOON);
     assert_eq!(download.end().json()["hash"], hash);
-    let told = b.until_download("slow.bin", "waiting", wait::SOON);
+    let told = b.until_download("slow.bin", "waiting", 3 * wait::SOON);
     let reason = told["reason"].as_str().unwrap_or_default();
     assert!(
         reason.starts_with("slow1 sends next to nothing since "),

@@ -85,7 +85,8 @@ pub struct Place {
     pub given_up: CancellationToken,
 }
 
-/// Brings pieces until the plan has no more work, the source fails, or it loses its place. What it had asked for goes back.
+/// Brings pieces until the plan has no more work, the source fails, or it loses its place. What it had asked for goes
+/// back.
 pub async fn bring_pieces(
     swarm: Arc<Swarm>,
     session: Arc<Session>,

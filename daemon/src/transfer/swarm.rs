@@ -130,10 +130,14 @@ impl Swarm {
         if quiet {
             flow.runs_dry(self.paces().bytes(), self.plan.done());
             // Those who are asked anew are not silent yet: then it is what came of asking them before.
-            let reason = silent.unwrap_or_else(|| roll.reason().to_owned());
-            if !reason.is_empty() {
-                self.transfer.enter(State::Waiting, reason);
-            }
+            let failed = || (!self.moves.load(Ordering::Relaxed)).then(|| roll.reason().to_owned());
+            let reason = silent.or_else(|| failed().filter(|reason| !reason.is_empty()));
+            self.transfer.enter(
+                State::Waiting,
+                reason.unwrap_or_else(|| {
+                    say(&roll.asked(), "next to nothing", ago(flow.quiet(Instant::now())))
+                }),
+            );
         }
         quiet
     }
@@ -153,7 +157,7 @@ impl Swarm {
         let reason = match now.state {
             State::Waiting => now.reason,
             _ => {
-                let since = Timestamp::now() - flow.too_little(Instant::now());
+                let since = ago(flow.too_little(Instant::now()));
                 say(&roll.asked(), "next to nothing", since)
             }
         };
@@ -172,6 +176,10 @@ impl Swarm {
 fn say(names: &[&str], what: &str, since: Timestamp) -> String {
     let verb = if names.len() == 1 { "sends" } else { "send" };
     format!("{} {verb} {what} since {}", names.join(", "), clock(since))
+}
+
+fn ago(time: Duration) -> Timestamp {
+    Timestamp::now() - time
 }
 
 /// The time of day here, to the second.
