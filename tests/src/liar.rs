@@ -72,6 +72,10 @@ pub enum Manner {
     Trickles,
     /// The same, and its layer comes as slowly, in messages with nothing in them.
     TricklesLayer,
+    /// It answers with the right bytes, a KiB a second: enough to be heard each time.
+    Crawls,
+    /// Its layer comes so slowly that it is just heard, a KiB every nine seconds; it answers nothing else.
+    CrawlsLayer,
     /// It resets the connection whenever it is asked for a piece.
     Resets,
     /// It does not open what it says it has.
@@ -97,6 +101,12 @@ struct Served {
 /// Between two bytes of one that trickles.
 const DROP: Duration = Duration::from_secs(1);
 
+/// What one that crawls gives at once.
+const CRAWL: usize = 1024;
+
+/// Between two messages of a layer that crawls.
+const CRAWL_LAYER: Duration = Duration::from_secs(9);
+
 impl Liar {
     /// Logs in, and claims to hold this publication with this content.
     ///
@@ -110,17 +120,37 @@ impl Liar {
         content: Vec<u8>,
         manner: Manner,
     ) -> Self {
-        let liar = Self::listens(directory, account, content, manner);
+        Self::named("liar", directory, account, publication, (content, manner))
+    }
+
+    /// The same, for one of several.
+    ///
+    /// # Panics
+    /// When the directory does not take it.
+    #[must_use]
+    pub fn named(
+        name: &str,
+        directory: &Directory,
+        account: &Account,
+        publication: Uuid,
+        (content, manner): (Vec<u8>, Manner),
+    ) -> Self {
+        let liar = Self::listens(name, directory, account, (content, manner));
         liar.visitor.keeps_pinging();
         liar.visitor.claims_to_hold(publication);
         liar
     }
 
-    fn listens(directory: &Directory, account: &Account, content: Vec<u8>, manner: Manner) -> Self {
+    fn listens(
+        name: &str,
+        directory: &Directory,
+        account: &Account,
+        (content, manner): (Vec<u8>, Manner),
+    ) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         listener.set_nonblocking(true).expect("a socket");
         let address: SocketAddr = listener.local_addr().expect("a bound socket");
-        let visitor = Visitor::log_in(directory, account, "liar", &[address]);
+        let visitor = Visitor::log_in(directory, account, name, &[address]);
         let served = Arc::new(Served {
             manner,
             content,
@@ -142,7 +172,7 @@ impl Liar {
     /// When the directory does not take it.
     #[must_use]
     pub fn takes_copies(directory: &Directory, account: &Account, content: Vec<u8>, manner: Manner) -> Self {
-        let liar = Self::listens(directory, account, content, manner);
+        let liar = Self::listens("liar", directory, account, (content, manner));
         liar.visitor.keeps_pinging();
         liar
     }
@@ -153,7 +183,7 @@ impl Liar {
         self.served.lies.load(Ordering::SeqCst)
     }
 
-    /// Bytes that it gave drop by drop.
+    /// Bytes that it gave little by little.
     #[must_use]
     pub fn trickled(&self) -> u64 {
         self.served.trickled.load(Ordering::SeqCst)
@@ -220,9 +250,13 @@ async fn frames(mut stream: TlsStream<TcpStream>, served: &Served) -> io::Result
                 let whole = served.answer(range);
                 served.lies.fetch_add(1, Ordering::SeqCst);
                 match served.manner {
-                    Manner::Silent | Manner::SilentLayer => continue,
+                    Manner::Silent | Manner::SilentLayer | Manner::CrawlsLayer => continue,
                     Manner::Trickles | Manner::TricklesLayer => {
-                        trickle(&mut stream, served, &whole).await?;
+                        trickle(&mut stream, served, &whole, 1).await?;
+                        continue;
+                    }
+                    Manner::Crawls => {
+                        trickle(&mut stream, served, &whole, CRAWL).await?;
                         continue;
                     }
                     // Closed with its bytes unsent, TCP tells the other side so at once.
@@ -241,13 +275,18 @@ async fn frames(mut stream: TlsStream<TcpStream>, served: &Served) -> io::Result
 }
 
 /// Says all of it, slowly.
-async fn trickle(stream: &mut TlsStream<TcpStream>, served: &Served, whole: &[u8]) -> io::Result<()> {
+async fn trickle(
+    stream: &mut TlsStream<TcpStream>,
+    served: &Served,
+    whole: &[u8],
+    at_once: usize,
+) -> io::Result<()> {
     let mut tick = tokio::time::interval(DROP);
-    for byte in whole {
+    for bytes in whole.chunks(at_once) {
         tick.tick().await;
-        stream.write_all(&[*byte]).await?;
+        stream.write_all(bytes).await?;
         stream.flush().await?;
-        served.trickled.fetch_add(1, Ordering::SeqCst);
+        served.trickled.fetch_add(bytes.len() as u64, Ordering::SeqCst);
     }
     Ok(())
 }
@@ -272,6 +311,8 @@ impl Served {
             | Manner::WrongSize
             | Manner::Trickles
             | Manner::TricklesLayer
+            | Manner::Crawls
+            | Manner::CrawlsLayer
             | Manner::Resets
             | Manner::RefusesToOpen
             | Manner::TellsTheTruth => {}
@@ -345,6 +386,19 @@ impl PeerService for Words {
             return Ok(Response::new(Box::pin(
                 ticks.map(|_| Ok(LayerResponse { values: Bytes::new() })),
             )));
+        }
+        if self.0.manner == Manner::CrawlsLayer {
+            self.0.lies.fetch_add(1, Ordering::SeqCst);
+            let mut runs: Vec<Vec<u8>> = values.chunks(CRAWL).map(<[u8]>::to_vec).collect();
+            runs.reverse();
+            let ticks = IntervalStream::new(tokio::time::interval(CRAWL_LAYER));
+            let served = Arc::clone(&self.0);
+            let crawling = ticks.map_while(move |_| {
+                let run = runs.pop()?;
+                served.trickled.fetch_add(run.len() as u64, Ordering::SeqCst);
+                Some(Ok(LayerResponse { values: run.into() }))
+            });
+            return Ok(Response::new(Box::pin(crawling)));
         }
         let values = Bytes::from(values);
         let only = tokio_stream::once(Ok(LayerResponse { values }));

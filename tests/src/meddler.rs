@@ -6,10 +6,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex,
-        atomic::{
-            AtomicBool, AtomicU32,
-            Ordering::SeqCst,
-        },
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     },
 };
 

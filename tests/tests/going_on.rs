@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use jiff::{SignedDuration, Timestamp};
 use p2p_tests::{
     Peer, World,
     check::{entry, sources, until_online},
@@ -184,6 +185,7 @@ fn a_stopped_sender_is_named_and_when_it_goes_on_so_does_the_transfer() {
     a.upload(&source);
     let b = &world.peers[0];
     proxy.gate(8 * MIB);
+    let begun = Timestamp::now();
     let waiting = b.begin(&["download", "scan.tar"]);
     until_done_bytes(b, "scan.tar", 4 * MIB);
     a.process.signal(Signal::STOP);
@@ -192,15 +194,81 @@ fn a_stopped_sender_is_named_and_when_it_goes_on_so_does_the_transfer() {
     let reason = told["reason"].as_str().unwrap_or_default();
     assert!(reason.starts_with("a sends nothing since "), "{reason}");
     let silent = entry(&told["peers"], "peer", "a").expect("the sender");
-    assert!(silent["silent_since"].is_string(), "{told}");
+    // Since it was asked in this transfer, and told of in time.
+    let (since, entered) = (time(&silent["silent_since"]), time(&told["entered_at"]));
+    assert!(begun <= since && since < entered, "{begun}: {told}");
+    let promised = SignedDuration::try_from(NAMED).expect("half a minute");
+    assert!(entered.duration_since(since) <= promised, "{told}");
     wait::until("a line in status", NAMED, || {
         let status = b.json(&["status"]);
         let line = entry(&status["health"], "code", "transfer_stalled")?.clone();
         let message = line["message"].as_str()?.to_owned();
-        (message.starts_with("scan.tar waits: ") && message.contains("a ")).then_some(())
+        message
+            .starts_with("scan.tar waits: a sends nothing since ")
+            .then_some(())
     });
     a.process.signal(Signal::CONT);
     let answer = waiting.end();
+    assert_eq!(answer.code, 0, "{answer:?}");
+    assert_eq!(answer.json()["hash"], hash);
+}
+
+fn time(value: &serde_json::Value) -> Timestamp {
+    let text = value.as_str().expect("a time");
+    text.parse().expect("a time")
+}
+
+/// What is told of a transfer that nothing has come for: `transferring` never, and a reason as soon as there is one.
+fn is_told_truly(peer: &Peer) -> (String, Timestamp) {
+    let transfer = peer.transfer("download", "scan.tar").expect("a transfer");
+    let state = transfer["state"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        ["queued", "locating", "connecting", "waiting"].contains(&state.as_str()),
+        "{transfer}"
+    );
+    if state == "waiting" {
+        let reason = transfer["reason"].as_str().unwrap_or_default();
+        assert!(reason.contains("a does not answer"), "{transfer}");
+    }
+    (state, time(&transfer["entered_at"]))
+}
+
+#[test]
+fn a_holder_whose_port_swallows_everything_is_named_and_never_transferring() {
+    let world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let a = world.behind(&proxy, "a");
+    // One group: there is no layer to ask for first.
+    let (source, hash) = world.file("scan.tar", 11, 200 << 10);
+    a.upload(&source);
+    let b = &world.peers[0];
+    proxy.gate(0);
+    let download = b.begin(&["download", "scan.tar", "--wait"]);
+    wait::until("the transfer", wait::SOON, || {
+        b.transfer("download", "scan.tar").map(|_| ())
+    });
+    let stalled = || {
+        let status = b.json(&["status"]);
+        entry(&status["health"], "code", "transfer_stalled").cloned()
+    };
+    let line = wait::until("a line in status", 2 * NAMED, || {
+        is_told_truly(b);
+        stalled()
+    });
+    let message = line["message"].as_str().unwrap_or_default();
+    assert!(message.contains("a does not answer"), "{line}");
+    // It is tried again and again, and has been waiting since then all the same.
+    let (state, since) = is_told_truly(b);
+    assert_eq!(state, "waiting");
+    let tries = || b.process.said("a does not answer");
+    let before = tries();
+    wait::until("more tries", 2 * NAMED, || {
+        assert_eq!(is_told_truly(b), (state.clone(), since));
+        assert!(stalled().is_some());
+        (tries() >= before + 4).then_some(())
+    });
+    proxy.gate(u64::MAX);
+    let answer = download.end();
     assert_eq!(answer.code, 0, "{answer:?}");
     assert_eq!(answer.json()["hash"], hash);
 }

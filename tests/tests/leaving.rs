@@ -134,6 +134,9 @@ fn a_stop_ends_what_leaves_no_copy_and_leaves_nothing_of_it() {
     assert!(answer.err.contains("start it again"), "{}", answer.err);
     b.restart();
     let transfers = b.json(&["transfers", "--all"]);
-    assert_eq!(entry(&transfers["transfers"], "id", "1").expect("it")["state"], "failed");
+    assert_eq!(
+        entry(&transfers["transfers"], "id", "1").expect("it")["state"],
+        "failed"
+    );
     assert_eq!(b.json(&["status"])["store"]["partial_files"], 0);
 }

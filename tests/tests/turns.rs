@@ -177,7 +177,11 @@ fn a_download_does_not_wait_for_another_accounts_of_the_same_file() {
     let own = peer.begin(&["fetch", "ana/scan.tar"]);
     peer.until_download("scan.tar", "done", wait::SOON);
     assert_eq!(own.end().json()["hash"], hash);
-    assert_eq!(names(peer, "transfers", "transfers"), ["scan.tar"], "his own alone");
+    assert_eq!(
+        names(peer, "transfers", "transfers"),
+        ["scan.tar"],
+        "his own alone"
+    );
     assert_eq!(names(peer, "list", "files"), ["scan.tar"]);
     // Hers waits for her.
     drop(fetching);

@@ -21,11 +21,15 @@ use super::{
 use crate::{
     identity::session::Session,
     store::{BUFFER_LEN, Layer},
-    transfer::progress::FEW,
+    transfer::progress::Heard,
 };
 
 /// A peer that lets one answer wait for so long is given up.
 const SILENCE: Duration = Duration::from_secs(10);
+
+/// A layer that comes slower than this, in bytes a second, is given up: what of it comes buys only so much time. The data
+/// that it is for would be cut at that pace by its sender, which wants a piece of 1 MiB taken in a minute.
+const MIN_RATE: u64 = 16 << 10;
 
 /// A peer that makes a copy tells of it at least so often.
 const PLACE_SILENCE: Duration = Duration::from_secs(30);
@@ -102,7 +106,8 @@ impl From<Status> for CallError {
     }
 }
 
-/// The layer of this content from this holder, merged to the content's hash.
+/// The layer of this content from this holder, merged to the content's hash. `heard` is told of what comes. It takes at
+/// most [`SILENCE`] for each of dialling, two answers and the first values, and then what [`MIN_RATE`] takes.
 ///
 /// # Errors
 /// [`CallError::Bad`] for another content's, or none.
@@ -111,6 +116,7 @@ pub async fn layer(
     target: &Target,
     grant: &str,
     (hash, size): (ContentHash, u64),
+    heard: &Heard,
 ) -> Result<Layer, CallError> {
     let mut peer = open(session, target).await?;
     let grant = || grant.to_owned();
@@ -128,16 +134,14 @@ pub async fn layer(
         .await?
         .into_inner();
     let mut values = Vec::with_capacity(expected.min(1 << 16));
-    let (mut end, mut few) = (Instant::now() + SILENCE, 0);
+    let mut patience = Patience::new(Instant::now());
     loop {
-        let message = timeout_at(end, stream.message()).await;
+        let message = timeout_at(patience.end, stream.message()).await;
         let Some(message) = message.map_err(|_| next_to_nothing())?? else {
             break;
         };
-        few += message.values.len() as u64;
-        if few >= FEW {
-            (end, few) = (Instant::now() + SILENCE, 0);
-        }
+        heard.bytes(message.values.len() as u64);
+        patience.bought(message.values.len() as u64, Instant::now());
         let (whole, rest) = message.values.as_chunks::<VALUE_LEN>();
         if !rest.is_empty() || whole.len() > expected - values.len() {
             return Err(CallError::Bad(Fault::Layer));
@@ -145,6 +149,23 @@ pub async fn layer(
         values.extend_from_slice(whole);
     }
     Layer::from_values(hash, size, values).map_err(|_| CallError::Bad(Fault::Layer))
+}
+
+/// Until when more of a layer is waited for: never longer than [`SILENCE`], and at [`MIN_RATE`] for ever.
+struct Patience {
+    end: Instant,
+}
+
+impl Patience {
+    fn new(now: Instant) -> Self {
+        Self { end: now + SILENCE }
+    }
+
+    /// So many bytes came.
+    fn bought(&mut self, bytes: u64, now: Instant) {
+        let time = Duration::from_millis(bytes.saturating_mul(1000) / MIN_RATE);
+        self.end = (self.end + time).min(now + SILENCE);
+    }
 }
 
 /// A layer that comes in drops, or not at all.
@@ -208,5 +229,46 @@ async fn in_time<T>(time: Duration, answer: impl Future<Output = Result<T, Statu
     match timeout(time, answer).await {
         Ok(answer) => Ok(answer?),
         Err(_) => Err(CallError::Gone(format!("said nothing for {} s", time.as_secs()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many seconds so many bytes, every so many seconds, are waited for; at most an hour.
+    fn lasts(bytes: u64, every: u64) -> u64 {
+        let start = Instant::now();
+        let mut patience = Patience::new(start);
+        (1..=3600 / every)
+            .map(|turn| turn * every)
+            .find(|&second| {
+                let now = start + Duration::from_secs(second);
+                let is_over = now > patience.end;
+                patience.bought(bytes, now);
+                is_over
+            })
+            .unwrap_or(3600)
+    }
+
+    #[test]
+    fn a_layer_in_drops_is_waited_for_a_moment_and_a_slow_one_to_its_end() {
+        assert_eq!(lasts(0, 1), 11);
+        assert_eq!(lasts(1024, 9), 18, "just fast enough not to be silent");
+        assert!(lasts(MIN_RATE / 2, 1) < 30);
+        assert_eq!(lasts(MIN_RATE, 1), 3600);
+        assert_eq!(
+            lasts(4 * MIN_RATE, 4),
+            3600,
+            "a message of the product's, now and then"
+        );
+    }
+
+    #[test]
+    fn what_came_fast_buys_no_silence_later() {
+        let start = Instant::now();
+        let mut patience = Patience::new(start);
+        patience.bought(1 << 30, start);
+        assert_eq!(patience.end, start + SILENCE);
     }
 }

@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::timeout_at};
 
 /// The most sources that one piece is asked of at the same time; one that owes it for too long does not count.
 const MAX_ASKED: usize = 2;
@@ -123,6 +123,39 @@ impl Plan {
             .or_default()
             .push(Ask { source, at: now });
         Some(self.piece(index))
+    }
+
+    /// Waits for a piece that this source can bring: for one that is given back, or that others owe for too long. `None`
+    /// when all are written.
+    pub async fn work_for(&self, source: SourceId) -> Option<Piece> {
+        loop {
+            let changed = self.changed.notified();
+            tokio::pin!(changed);
+            changed.as_mut().enable();
+            if self.is_complete() {
+                return None;
+            }
+            if let Some(piece) = self.take(source) {
+                return Some(piece);
+            }
+            // Nothing else tells that time has passed.
+            match self.next_overdue(source) {
+                Some(at) => {
+                    let _ = timeout_at(at.into(), changed).await;
+                }
+                None => changed.await,
+            }
+        }
+    }
+
+    /// When the next piece that others owe can be asked of this source too, if nothing changes.
+    fn next_overdue(&self, source: SourceId) -> Option<Instant> {
+        let pieces = self.pieces();
+        let others = |asks: &&Vec<Ask>| asks.iter().all(|ask| ask.source != source);
+        let asked = pieces.asked.values().filter(others);
+        asked
+            .filter_map(|asks| Some(asks.iter().map(|ask| ask.at).max()? + OVERDUE))
+            .min()
     }
 
     /// The piece is verified and written. True the first time; then `count` hears the new frontier, before anybody can
@@ -264,6 +297,32 @@ mod tests {
             0,
             "the second owes it too"
         );
+    }
+
+    #[test]
+    fn a_source_without_work_hears_when_two_others_owe_a_piece_for_too_long() {
+        let plan = empty(MIB.into());
+        let start = Instant::now();
+        let piece = plan.take_at(1, start).unwrap();
+        let later = start + OVERDUE / 2;
+        assert_eq!(plan.take_at(2, later), Some(piece));
+        assert_eq!(plan.take_at(3, later), None);
+        assert_eq!(plan.next_overdue(3), Some(later + OVERDUE));
+        assert_eq!(plan.next_overdue(2), None, "its own");
+        assert_eq!(plan.take_at(3, later + OVERDUE), Some(piece));
+        assert_eq!(plan.next_overdue(4), Some(later + 2 * OVERDUE));
+    }
+
+    #[tokio::test]
+    async fn a_source_without_work_gets_what_others_owe() {
+        let plan = empty(MIB.into());
+        let almost = Instant::now() - OVERDUE + Duration::from_millis(200);
+        let piece = plan.take_at(1, almost).unwrap();
+        assert_eq!(plan.take_at(2, almost), Some(piece));
+        assert_eq!(plan.take(3), None);
+        assert_eq!(plan.work_for(3).await, Some(piece));
+        assert!(plan.written(&piece, |_| {}));
+        assert_eq!(plan.work_for(4).await, None);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{collections::VecDeque, sync::Arc};
 
 use p2p_proto::rest::reports::Fault;
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     plan::{OVERDUE, Piece, SourceId},
@@ -36,6 +37,9 @@ pub enum SourceError {
     /// The grant is over: another one is needed.
     #[error("the grant was refused")]
     Grant,
+    /// Others are faster, or wait for its place.
+    #[error("is too slow")]
+    Slow,
     /// It sent what is not the content.
     #[error("sent {}", words::fault_word(*.0))]
     Bad(Fault),
@@ -71,18 +75,32 @@ impl From<ReceiveError> for SourceError {
     }
 }
 
-/// Brings pieces until the plan has no more work, or the source fails. What it had asked for goes back.
+/// What its swarm gives a source.
+pub struct Place {
+    /// Its number.
+    pub id: SourceId,
+    /// Told of every byte that comes.
+    pub heard: Heard,
+    /// It shall end.
+    pub given_up: CancellationToken,
+}
+
+/// Brings pieces until the plan has no more work, the source fails, or it loses its place. What it had asked for goes
+/// back.
 pub async fn bring_pieces(
     swarm: Arc<Swarm>,
     session: Arc<Session>,
     target: Target,
     grant: Arc<str>,
-    id: SourceId,
+    place: Place,
 ) -> Result<(), SourceError> {
     let mut asked = VecDeque::with_capacity(OUTSTANDING);
-    let result = pieces(&swarm, &session, &target, &grant, id, &mut asked).await;
+    let result = tokio::select! {
+        result = pieces(&swarm, &session, &target, &grant, &place, &mut asked) => result,
+        () = place.given_up.cancelled() => Err(SourceError::Slow),
+    };
     for (_, piece) in &asked {
-        swarm.plan.give_back(id, piece);
+        swarm.plan.give_back(place.id, piece);
     }
     swarm.asks(&target, None);
     result
@@ -93,18 +111,18 @@ async fn pieces(
     session: &Session,
     target: &Target,
     grant: &str,
-    id: SourceId,
+    place: &Place,
     asked: &mut VecDeque<(Range, Piece)>,
 ) -> Result<(), SourceError> {
-    let heard = Heard::default();
-    swarm.asks(target, Some(heard.clone()));
+    let (id, heard) = (place.id, &place.heard);
     let stream = dial::data(session, target).await?;
     let mut receiver = Receiver::open(stream, grant, swarm.publication.size, heard.clone()).await?;
     let mut buffer = Buffer::new();
     let mut late = false;
+    let mut found = None;
     loop {
         while asked.len() < OUTSTANDING
-            && let Some(piece) = swarm.plan.take(id)
+            && let Some(piece) = found.take().or_else(|| swarm.plan.take(id))
         {
             // Noted before it is sent: whatever fails, it goes back.
             let unsent = Range {
@@ -119,12 +137,12 @@ async fn pieces(
             }
         }
         let Some((range, piece)) = asked.front().copied() else {
-            if swarm.plan.is_complete() {
-                return Ok(());
-            }
             // Not asked for anything, it is not silent.
             swarm.asks(target, None);
-            swarm.work_for(id).await;
+            found = swarm.plan.work_for(id).await;
+            if found.is_none() {
+                return Ok(());
+            }
             heard.now();
             swarm.asks(target, Some(heard.clone()));
             continue;

@@ -2,39 +2,37 @@
 //! fresh holders and a fresh grant, until every piece is written or nobody can help now.
 
 use std::{
-    collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use p2p_proto::{
-    Failure, FailureKind, PeerId, PeerName,
-    rest::{
-        location::{Holder, LocateResponse},
-        publications::Publication,
-        reports::{Fault, ReportRequest},
-    },
+    Failure, FailureKind,
+    rest::{location::LocateResponse, publications::Publication},
 };
 use tokio::task::JoinSet;
 
 use super::{
     Halt, Shared,
+    layer::fetch_layer,
+    pace::{Flow, Paces, STUCK},
     plan::{OVERDUE, Piece, Plan, SourceId},
     progress::{Heard, State, Transfer},
-    source::{self, SourceError},
+    roll::Roll,
+    source::{self, Place, SourceError},
 };
 use crate::{
     identity::session::Session,
-    peer::{dial::Target, words},
-    store::{BUFFER_LEN, Incoming, Layer},
+    peer::dial::Target,
+    store::{BUFFER_LEN, Incoming},
 };
 
 /// Sources at once.
-const MAX_SOURCES: usize = 8;
-
-/// A holder is given up after so many failures, until the transfer has waited.
-const MAX_FAILURES: u32 = 3;
+pub(super) const MAX_SOURCES: usize = 8;
 
 /// Pause before failed holders are tried again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -43,7 +41,7 @@ const RETRY: Duration = Duration::from_millis(500);
 const REFRESH: Duration = Duration::from_secs(120);
 
 /// How often it is looked whether anybody sends.
-const LOOK: Duration = Duration::from_secs(1);
+pub(super) const LOOK: Duration = Duration::from_secs(1);
 
 /// When no source has sent a byte for so long, the transfer says that it waits, and for whom.
 const QUIET: Duration = Duration::from_secs(10);
@@ -56,16 +54,21 @@ pub struct Swarm {
     pub plan: Plan,
     /// Where the bytes go.
     pub incoming: Incoming,
-    transfer: Arc<Transfer>,
-    shared: Arc<Shared>,
-    /// Who brought something since it was last noted.
-    brought: Mutex<HashSet<PeerId>>,
+    pub(super) transfer: Arc<Transfer>,
+    pub(super) shared: Arc<Shared>,
+    /// How fast those are that are asked.
+    paces: Mutex<Paces>,
+    /// A piece was written in this go.
+    moves: AtomicBool,
 }
 
 impl Swarm {
     /// A source wrote a verified piece.
     pub fn written(&self, piece: &Piece, target: &Target) {
-        self.brought().insert(target.peer_id);
+        if !self.moves.swap(true, Ordering::Relaxed) {
+            self.transfer.enter(State::Transferring, "");
+        }
+        self.paces().brings(target.peer_id, Instant::now());
         self.plan.written(piece, |frontier| {
             self.shared.received.add(piece.length.into());
             self.transfer
@@ -75,32 +78,31 @@ impl Swarm {
 
     /// A source is asked for bytes, or no longer.
     pub fn asks(&self, target: &Target, heard: Option<Heard>) {
+        self.paces().asks(target.peer_id, heard.is_some(), Instant::now());
         self.transfer.asks(&target.name, heard);
     }
 
-    fn brought(&self) -> MutexGuard<'_, HashSet<PeerId>> {
-        self.brought.lock().unwrap_or_else(PoisonError::into_inner)
+    /// A peer is asked from now on, and owes until it ends.
+    pub(super) fn begins(&self, target: &Target, heard: &Heard) {
+        self.paces().begins(target.peer_id, heard.clone(), Instant::now());
+        self.transfer.asks(&target.name, Some(heard.clone()));
     }
 
-    /// Waits until there may be work for an idle source.
-    pub async fn work_for(&self, id: SourceId) {
-        let found = self
-            .plan
-            .wait_until(|plan| {
-                if plan.is_complete() {
-                    return Some(None);
-                }
-                plan.take(id).map(Some)
-            })
-            .await;
-        if let Some(piece) = found {
-            // Taken to know that it is there; the source takes it again.
-            self.plan.give_back(id, &piece);
+    pub(super) fn paces(&self) -> MutexGuard<'_, Paces> {
+        self.paces.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing of it comes yet, or no more. A transfer that waits does so until something comes.
+    pub(super) fn connects(&self, reason: &str) {
+        match self.transfer.progress().state {
+            State::Waiting if reason.is_empty() => {}
+            State::Waiting => self.transfer.enter(State::Waiting, reason),
+            _ => self.transfer.enter(State::Connecting, reason),
         }
     }
 
-    /// Tells people when everybody who was asked is silent, and when somebody speaks again. True in the first case.
-    fn look(&self) -> bool {
+    /// Who is asked and silent, when all who are asked have been for so long.
+    fn silent(&self) -> Option<String> {
         let now = Timestamp::now();
         let givers = self.transfer.givers();
         let silent: Vec<_> = givers
@@ -109,21 +111,57 @@ impl Swarm {
             .collect();
         let quiet = |at: &Timestamp| now.duration_since(*at).unsigned_abs() >= QUIET;
         let asked = self.transfer.asked();
-        let all = !silent.is_empty() && silent.len() == asked && silent.iter().all(|(_, at)| quiet(at));
-        if all {
-            let names: Vec<&str> = silent.iter().map(|(giver, _)| giver.name.as_str()).collect();
-            let since = silent.iter().map(|(_, at)| *at).max().unwrap_or(now);
-            let verb = if names.len() == 1 { "sends" } else { "send" };
-            let what = match silent.iter().any(|(giver, _)| giver.trickles) {
-                true => "next to nothing",
-                false => "nothing",
-            };
-            let reason = format!("{} {verb} {what} since {}", names.join(", "), clock(since));
-            self.transfer.enter(State::Waiting, reason);
-        } else if matches!(self.transfer.progress().state, State::Waiting) {
+        if silent.is_empty() || silent.len() != asked || !silent.iter().all(|(_, at)| quiet(at)) {
+            return None;
+        }
+        let names: Vec<&str> = silent.iter().map(|(giver, _)| giver.name.as_str()).collect();
+        let since = silent.iter().map(|(_, at)| *at).max().unwrap_or(now);
+        let what = match silent.iter().any(|(giver, _)| giver.trickles) {
+            true => "next to nothing",
+            false => "nothing",
+        };
+        Some(say(&names, what, since))
+    }
+
+    /// Tells people when next to nothing has come for [`QUIET`], and why. True then.
+    pub(super) fn is_quiet(&self, flow: &mut Flow, roll: &Roll) -> bool {
+        let silent = self.silent();
+        let quiet = silent.is_some() || flow.quiet(Instant::now()) >= QUIET;
+        if quiet {
+            flow.runs_dry(self.paces().bytes(), self.plan.done());
+            // Those who are asked anew are not silent yet: then it is what came of asking them before.
+            let failed = || (!self.moves.load(Ordering::Relaxed)).then(|| roll.reason().to_owned());
+            let reason = silent.or_else(|| failed().filter(|reason| !reason.is_empty()));
+            self.transfer.enter(
+                State::Waiting,
+                reason.unwrap_or_else(|| {
+                    say(&roll.asked(), "next to nothing", ago(flow.quiet(Instant::now())))
+                }),
+            );
+        }
+        quiet
+    }
+
+    /// The same, and tells when bytes come again.
+    fn look(&self, flow: &mut Flow, roll: &Roll) -> bool {
+        let (bytes, done) = (self.paces().bytes(), self.plan.done());
+        if flow.look((bytes, done, self.publication.size), Instant::now()) {
             self.transfer.enter(State::Transferring, "");
         }
-        all
+        self.is_quiet(flow, roll)
+    }
+
+    /// Why it lets others run.
+    fn gives_way(&self, flow: &Flow, roll: &Roll) -> Halt {
+        let now = self.transfer.progress();
+        let reason = match now.state {
+            State::Waiting => now.reason,
+            _ => {
+                let since = ago(flow.too_little(Instant::now()));
+                say(&roll.asked(), "next to nothing", since)
+            }
+        };
+        Halt::Wait(Failure::new(FailureKind::Unreachable, reason))
     }
 
     /// A source owes a piece for so long that others are asked for it.
@@ -134,20 +172,20 @@ impl Swarm {
     }
 }
 
+/// "a, b send nothing since 18:04:11".
+fn say(names: &[&str], what: &str, since: Timestamp) -> String {
+    let verb = if names.len() == 1 { "sends" } else { "send" };
+    format!("{} {verb} {what} since {}", names.join(", "), clock(since))
+}
+
+fn ago(time: Duration) -> Timestamp {
+    Timestamp::now() - time
+}
+
 /// The time of day here, to the second.
 fn clock(at: Timestamp) -> String {
     let zoned = at.to_zoned(jiff::tz::TimeZone::system());
     format!("{:02}:{:02}:{:02}", zoned.hour(), zoned.minute(), zoned.second())
-}
-
-/// Who is tried, who failed, who lied.
-#[derive(Default)]
-struct Roll {
-    active: HashMap<PeerId, PeerName>,
-    failures: HashMap<PeerId, u32>,
-    /// For as long as the transfer lives, whatever else is tried anew.
-    liars: HashSet<PeerId>,
-    last_reason: Option<String>,
 }
 
 /// Fetches what is missing of the content into `incoming`.
@@ -173,14 +211,19 @@ pub(super) async fn fetch_all(
         incoming,
         transfer: Arc::clone(transfer),
         shared: Arc::clone(shared),
-        brought: Mutex::default(),
+        paces: Mutex::default(),
+        moves: AtomicBool::new(false),
     });
-    let mut roll = Roll {
-        liars: transfer.liars(),
-        ..Roll::default()
-    };
+    // Who was asked in an earlier go is not asked now.
+    for giver in transfer.givers() {
+        transfer.asks(&giver.name, None);
+    }
+    let mut roll = Roll::new(transfer.liars());
     fetch_layer(&swarm, session, &mut located, &mut roll).await?;
-    transfer.enter(State::Transferring, "");
+    swarm.connects("");
+    let so_far = (swarm.paces().bytes(), swarm.plan.done());
+    let is_told = matches!(transfer.progress().state, State::Waiting);
+    let mut flow = Flow::new(so_far, is_told, Instant::now());
     let mut sources = JoinSet::new();
     let mut next_id = 0;
     let mut refresh = tokio::time::interval_at(tokio::time::Instant::now() + REFRESH, REFRESH);
@@ -189,6 +232,8 @@ pub(super) async fn fetch_all(
     while !swarm.plan.is_complete() {
         start_sources(&swarm, session, &located, &mut roll, &mut sources, &mut next_id);
         if sources.is_empty() {
+            flow.runs_dry(swarm.paces().bytes(), swarm.plan.done());
+            swarm.connects(roll.reason());
             located = locate_again(&swarm, session, &mut roll).await?;
             continue;
         }
@@ -199,16 +244,26 @@ pub(super) async fn fetch_all(
                 if let Some(fatal) = roll.note(&swarm, session, &target, result) {
                     return Err(fatal.into());
                 }
+                if !flow.flows() && !swarm.moves.load(Ordering::Relaxed) {
+                    swarm.connects(roll.reason());
+                }
             }
             _ = look.tick() => {
                 swarm.incoming.checkpoint_when_due();
-                let silent = swarm.look();
-                if silent && shared.lines.is_in_the_way(publication.hash, transfer.id) {
+                let is_wanted = sources.len() >= MAX_SOURCES && roll.has_untried(&located.holders);
+                if let Some(slowest) = swarm.paces().makes_room(is_wanted, Instant::now()) {
+                    roll.gives_up(&slowest);
+                }
+                let quiet = swarm.look(&mut flow, &roll);
+                if flow.too_little(Instant::now()) >= STUCK {
+                    return Err(swarm.gives_way(&flow, &roll));
+                }
+                if quiet && shared.lines.is_in_the_way(publication.hash, transfer.id) {
                     // Another transfer of the same content may know somebody who speaks.
                     let why = transfer.progress().reason;
                     return Err(Halt::Wait(Failure::new(FailureKind::Unreachable, why)));
                 }
-                if silent && refreshed.elapsed() >= QUIET {
+                if quiet && refreshed.elapsed() >= QUIET {
                     // Somebody else may have come who has it.
                     refresh.reset_immediately();
                 }
@@ -241,64 +296,31 @@ fn start_sources(
         if sources.len() >= MAX_SOURCES {
             return;
         }
-        if roll.active.insert(target.peer_id, target.name.clone()).is_some() {
+        let Some((heard, given_up)) = roll.begins(swarm, &target) else {
             continue;
-        }
+        };
         *next_id += 1;
-        let (swarm, session, grant, id) = (
-            Arc::clone(swarm),
-            Arc::clone(session),
-            Arc::clone(&grant),
-            *next_id,
-        );
+        let place = Place {
+            id: *next_id,
+            heard,
+            given_up,
+        };
+        let (swarm, session, grant) = (Arc::clone(swarm), Arc::clone(session), Arc::clone(&grant));
         let transfer = Arc::clone(&swarm.transfer);
         sources.spawn(transfer.tasks().track_future(async move {
-            let result = source::bring_pieces(swarm, session, target.clone(), grant, id).await;
+            let result = source::bring_pieces(swarm, session, target.clone(), grant, place).await;
             (target, result)
         }));
     }
 }
 
-/// The layer from the first holder that has a true one. A content of one group has none, and of a content that was begun
-/// before it may be here.
-///
-/// Who gave it is not asked later: the publication says the size, so the tree has one form, and values that merge to the
-/// hash in that form are the content's. Were the size false, no holder of the hash could open the content at all.
-async fn fetch_layer(
-    swarm: &Arc<Swarm>,
-    session: &Arc<Session>,
-    located: &mut LocateResponse,
-    roll: &mut Roll,
-) -> Result<(), Halt> {
-    let what = (swarm.publication.hash, swarm.publication.size);
-    if Layer::group_count(what.1) == 0 || swarm.incoming.layer().is_some() {
-        return Ok(());
-    }
-    swarm.transfer.enter(State::Connecting, "");
-    loop {
-        for target in roll.candidates(&located.holders) {
-            let heard = Heard::default();
-            swarm.asks(&target, Some(heard));
-            let layer = words::layer(session, &target, &located.grant, what).await;
-            swarm.asks(&target, None);
-            match layer {
-                Ok(layer) => {
-                    swarm.incoming.set_layer(layer)?;
-                    return Ok(());
-                }
-                Err(error) => {
-                    if let Some(fatal) = roll.note(swarm, session, &target, Err(error.into())) {
-                        return Err(fatal.into());
-                    }
-                }
-            }
-        }
-        *located = locate_again(swarm, session, roll).await?;
-    }
-}
-
 /// Asks again after every source has failed.
-async fn locate_again(swarm: &Swarm, session: &Session, roll: &mut Roll) -> Result<LocateResponse, Halt> {
+pub(super) async fn locate_again(
+    swarm: &Swarm,
+    session: &Session,
+    roll: &mut Roll,
+) -> Result<LocateResponse, Halt> {
+    roll.forgives_slowness();
     let located = swarm.shared.locator.locate(session, &swarm.publication).await;
     let located = located.map_err(|failure| swarm.transfer.without_help(failure))?;
     if roll.candidates(&located.holders).is_empty() {
@@ -306,97 +328,4 @@ async fn locate_again(swarm: &Swarm, session: &Session, roll: &mut Roll) -> Resu
     }
     tokio::time::sleep(RETRY).await;
     Ok(located)
-}
-
-impl Roll {
-    /// Holders worth a try: those that failed least, then as the directory ordered them.
-    fn candidates(&self, holders: &[Holder]) -> Vec<Target> {
-        let failures = |id: &PeerId| self.failures.get(id).copied().unwrap_or(0);
-        let mut worth: Vec<&Holder> = holders
-            .iter()
-            .filter(|holder| {
-                !self.liars.contains(&holder.peer_id) && failures(&holder.peer_id) < MAX_FAILURES
-            })
-            .collect();
-        worth.sort_by_key(|holder| failures(&holder.peer_id));
-        worth
-            .into_iter()
-            .map(|holder| Target {
-                peer_id: holder.peer_id,
-                name: holder.peer_name.clone(),
-                addresses: holder.addresses.clone(),
-            })
-            .collect()
-    }
-
-    /// Notes how a source ended; a failure that no other source can mend comes back.
-    fn note(
-        &mut self,
-        swarm: &Swarm,
-        session: &Arc<Session>,
-        target: &Target,
-        result: Result<(), SourceError>,
-    ) -> Option<Failure> {
-        self.active.remove(&target.peer_id);
-        if swarm.brought().remove(&target.peer_id) {
-            // It works: what failed before, such as a grant that had its time, is no reason to give it up.
-            self.failures.remove(&target.peer_id);
-        }
-        let error = match result {
-            Ok(()) => return None,
-            Err(SourceError::Store(error)) => return Some(error.into()),
-            Err(error) => error,
-        };
-        let reason = format!("{} {error}", target.name);
-        tracing::warn!(PEER = %target.peer_id, TRANSFER = swarm.transfer.id, "{}: {reason}", swarm.publication.name);
-        if let SourceError::Bad(fault) = error {
-            self.liars.insert(target.peer_id);
-            swarm.transfer.lied(target.peer_id);
-            report(swarm, session, target, fault);
-        } else {
-            *self.failures.entry(target.peer_id).or_default() += 1;
-        }
-        self.last_reason = Some(reason);
-        None
-    }
-
-    /// Why nobody can help.
-    fn verdict(&self, swarm: &Swarm, located: &LocateResponse) -> Halt {
-        if located.holders.is_empty() {
-            return swarm.transfer.without_help(super::download::no_holder(located));
-        }
-        let reason = self.last_reason.clone().unwrap_or_default();
-        let name = &swarm.publication.name;
-        if located
-            .holders
-            .iter()
-            .all(|holder| self.liars.contains(&holder.peer_id))
-        {
-            let mismatch = Failure::new(FailureKind::HashMismatch, format!("{name}: {reason}"));
-            // An honest one may come back.
-            return match located.holders_total as usize > self.liars.len() {
-                true => swarm.transfer.without_help(mismatch),
-                false => Halt::Failed(mismatch),
-            };
-        }
-        let message = format!("{name}: broke off; {reason}");
-        swarm
-            .transfer
-            .without_help(Failure::new(FailureKind::Unreachable, message))
-    }
-}
-
-/// Tells the directory of a bad holder; that it is away harms nothing here.
-fn report(swarm: &Swarm, session: &Arc<Session>, target: &Target, fault: Fault) {
-    let report = ReportRequest {
-        publication: swarm.publication.id,
-        holder: target.peer_id,
-        fault,
-    };
-    let (session, name) = (Arc::clone(session), target.name.clone());
-    swarm.shared.lifecycle.spawn_request(async move {
-        if let Err(failure) = session.client.report(&report).await {
-            tracing::warn!("the directory was not told that {name} is a bad holder: {failure}");
-        }
-    });
 }

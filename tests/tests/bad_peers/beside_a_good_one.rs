@@ -11,7 +11,7 @@ use p2p_tests::{
     wait,
 };
 
-use super::{MIB, id_of_publication, names_the_liar, text};
+use super::{KIB, MIB, id_of_publication, names_the_liar, text};
 
 /// What a connection may bring out before its gate: handshake, words and a small layer, but no whole piece.
 const WORDS_ONLY: u64 = 64 << 10;
@@ -22,11 +22,15 @@ const ON_THE_WAY: u64 = 2;
 /// A good holder behind a gate, and a liar that holds the same; the gate opens when the liar has lied, and the good one's
 /// connections break once.
 fn beside_a_good_holder(manner: Manner) -> Harm {
+    with_so_many_bytes(16 * MIB + 5, manner)
+}
+
+fn with_so_many_bytes(size: u64, manner: Manner) -> Harm {
     let world = World::start(&["b"]);
     let b = &world.peers[0];
     let proxy = Proxy::start();
     let a = world.behind(&proxy, "a");
-    let (source, hash) = world.file("scan.tar", 7, 16 * MIB + 5);
+    let (source, hash) = world.file("scan.tar", 7, size);
     a.upload(&source);
     let id = id_of_publication(&world, "scan.tar");
     let content = fs::read(&source).expect("the file");
@@ -34,7 +38,7 @@ fn beside_a_good_holder(manner: Manner) -> Harm {
     // Whoever lies about the layer is only asked for it when the other does not give it first.
     let of_layer = matches!(
         manner,
-        Manner::WrongLayer | Manner::SilentLayer | Manner::TricklesLayer
+        Manner::WrongLayer | Manner::SilentLayer | Manner::TricklesLayer | Manner::CrawlsLayer
     );
     proxy.gate(if of_layer { 0 } else { WORDS_ONLY });
     let output = world.path("out.tar");
@@ -42,7 +46,11 @@ fn beside_a_good_holder(manner: Manner) -> Harm {
     wait::until("the liar to lie", wait::SOON, || {
         let quiet = matches!(
             manner,
-            Manner::ClosesMidway | Manner::Resets | Manner::SilentLayer | Manner::TricklesLayer
+            Manner::ClosesMidway
+                | Manner::Resets
+                | Manner::SilentLayer
+                | Manner::TricklesLayer
+                | Manner::CrawlsLayer
         );
         let log = b.process.log();
         let known = quiet || log.contains("liar sent ") || log.contains("liar has owed a piece for 5 s");
@@ -57,7 +65,7 @@ fn beside_a_good_holder(manner: Manner) -> Harm {
     let from = sources(&answer.json());
     assert_eq!(
         from.iter().find(|source| source.0 == "a").map(|source| source.1),
-        Some(16 * MIB + 5)
+        Some(size)
     );
     assert_eq!(b.stored().len(), 1, "{:?}", b.stored());
     assert_eq!(data::hash_of(&b.stored()[0]), hash);
@@ -127,7 +135,7 @@ fn a_holder_that_answers_nothing_holds_nobody_up() {
 fn a_layer_that_never_comes_is_asked_of_another() {
     is_given_up(
         &beside_a_good_holder(Manner::SilentLayer),
-        "gave next to nothing of the layer",
+        "has owed the layer for 5 s",
     );
 }
 
@@ -144,8 +152,16 @@ fn one_byte_a_second_beside_a_good_holder_costs_a_few_seconds() {
 fn a_layer_in_drops_is_asked_of_another() {
     is_given_up(
         &beside_a_good_holder(Manner::TricklesLayer),
-        "gave next to nothing of the layer",
+        "has owed the layer for 5 s",
     );
+}
+
+#[test]
+fn a_layer_that_is_just_heard_is_asked_of_another() {
+    // Twelve KiB of layer: it would take a hundred seconds.
+    let harm = with_so_many_bytes(96 * MIB, Manner::CrawlsLayer);
+    is_given_up(&harm, "has owed the layer for 5 s");
+    assert!(harm.trickled <= 5 * KIB, "{} bytes of the layer", harm.trickled);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! or a clear failure, and never a wrong byte.
 
 mod beside_a_good_one;
+mod crawling;
 mod liars_alone;
 mod on_the_way;
 
@@ -10,6 +11,7 @@ use std::path::Path;
 use p2p_tests::{World, visitor::Visitor};
 use uuid::Uuid;
 
+const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 fn text(path: &Path) -> &str {

@@ -44,6 +44,8 @@ struct Ear {
     few: AtomicU64,
     /// When the last of them came.
     drop_at: AtomicI64,
+    /// All bytes.
+    count: AtomicU64,
 }
 
 impl Default for Heard {
@@ -53,6 +55,7 @@ impl Default for Heard {
             at: AtomicI64::new(now),
             few: AtomicU64::new(0),
             drop_at: AtomicI64::new(now),
+            count: AtomicU64::new(0),
         }))
     }
 }
@@ -68,12 +71,19 @@ impl Heard {
 
     /// So many bytes came. Fewer than [`FEW`] in all are as good as none.
     pub fn bytes(&self, count: u64) {
+        self.0.count.fetch_add(count, Ordering::Relaxed);
         if self.0.few.fetch_add(count, Ordering::Relaxed) + count >= FEW {
             self.now();
         } else {
             let now = Timestamp::now().as_millisecond();
             self.0.drop_at.store(now, Ordering::Relaxed);
         }
+    }
+
+    /// All bytes that came.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.0.count.load(Ordering::Relaxed)
     }
 
     fn at(&self) -> Timestamp {
