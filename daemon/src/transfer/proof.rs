@@ -106,7 +106,7 @@ async fn layer(
     if Layer::group_count(what.1) == 0 {
         return Layer::from_values(what.0, what.1, Vec::new()).map_err(|_| SourceError::Bad(Fault::Layer));
     }
-    let layer = words::layer(session, target, grant, what).await;
+    let layer = words::layer(session, target, grant, what, &Heard::default()).await;
     layer.map_err(|error| match error {
         CallError::Refused(_) => SourceError::Bad(Fault::Protocol),
         other => other.into(),
