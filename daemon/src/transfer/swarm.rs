@@ -99,8 +99,12 @@ impl Swarm {
         }
     }
 
-    /// Tells people when everybody who was asked is silent, and when somebody speaks again. True in the first case.
+    /// Tells people when everybody who was asked is silent or the output hangs, and when that is over. True in the first case.
     fn look(&self) -> bool {
+        if self.incoming.hangs() {
+            self.transfer.enter(State::Waiting, super::download::HANGS);
+            return false;
+        }
         let now = Timestamp::now();
         let givers = self.transfer.givers();
         let silent: Vec<_> = givers
