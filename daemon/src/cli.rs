@@ -14,6 +14,9 @@ use crate::{App, Config};
 /// How long a stop may take before what still runs is cut.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// How long what hangs may take at the very end.
+const HANGING: Duration = Duration::from_secs(1);
+
 /// Exit code for wrong usage and wrong configuration.
 const USAGE: u8 = 2;
 
@@ -58,7 +61,7 @@ fn complain(error: &ConfigError) -> ExitCode {
 
 fn serve(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let signals = Signals::catch()?;
         let lifecycle = Lifecycle::new();
         let app = App::build(config, lifecycle.clone()).await?;
@@ -66,7 +69,10 @@ fn serve(config: Config) -> anyhow::Result<()> {
         let ended = lifecycle.run(signals, DRAIN, reload).await;
         running.close().await;
         ended
-    })
+    });
+    // A call on a user's file may never return.
+    runtime.shutdown_timeout(HANGING);
+    ended
 }
 
 /// Nothing of the configuration can change while running, so far.

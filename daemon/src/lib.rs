@@ -25,6 +25,7 @@ pub mod meter;
 pub mod peer;
 pub mod store;
 pub mod transfer;
+pub mod user_file;
 
 pub use app::App;
 pub use config::Config;

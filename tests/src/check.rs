@@ -1,8 +1,18 @@
-//! Looking at what the programs printed.
+//! Looking at what the programs printed; and what a test says that cannot look.
 
 use serde_json::Value;
 
 use crate::wait;
+
+/// Says loudly that this machine cannot run a test. Where none may be left out (`CI` is set) that is a failure.
+///
+/// # Panics
+/// There.
+pub fn not_tested(why: &str) {
+    let all = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
+    assert!(!all, "NOT TESTED, and CI is set: {why}");
+    eprintln!("NOT TESTED: {why}");
+}
 
 /// The object has all these fields, `null` or not.
 ///

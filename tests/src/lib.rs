@@ -6,6 +6,7 @@ pub mod data;
 pub mod directory;
 pub mod forge;
 pub mod fuzz;
+pub mod hanging;
 pub mod http2;
 pub mod liar;
 pub mod line;

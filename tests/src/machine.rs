@@ -8,6 +8,8 @@ use std::{
     process::Command,
 };
 
+use crate::check;
+
 /// A small disk: a tmpfs mounted on a folder.
 pub struct SmallDisk {
     folder: PathBuf,
@@ -17,7 +19,7 @@ impl SmallDisk {
     /// Mounts one with so many bytes. None, said loudly, where this user may not mount.
     ///
     /// # Panics
-    /// When the folder cannot be made.
+    /// When the folder cannot be made; and where tests may not be left out.
     #[must_use]
     pub fn mount(folder: &Path, bytes: u64) -> Option<Self> {
         fs::create_dir_all(folder).expect("a folder");
@@ -31,7 +33,7 @@ impl SmallDisk {
                 folder: folder.to_owned(),
             });
         }
-        eprintln!("NOT TESTED: a small disk needs root, to mount a tmpfs; run this test as root");
+        check::not_tested("a small disk needs root, to mount a tmpfs; run this test as root");
         None
     }
 
@@ -85,7 +87,7 @@ impl Clock {
     /// A clock that goes right so far. None, said loudly, where libfaketime is not installed.
     ///
     /// # Panics
-    /// When its file cannot be written.
+    /// When its file cannot be written; and where tests may not be left out.
     #[must_use]
     pub fn new(file: &Path) -> Option<Self> {
         let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
@@ -93,7 +95,7 @@ impl Clock {
             .map(|folder| folder.path().join("faketime/libfaketime.so.1"))
             .find(|library| library.exists());
         let Some(library) = found else {
-            eprintln!("NOT TESTED: a clock that jumps needs libfaketime: apt-get install faketime");
+            check::not_tested("a clock that jumps needs libfaketime: apt-get install faketime");
             return None;
         };
         let clock = Self {

@@ -10,7 +10,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-use p2p_tests::{World, check::has_schema, data};
+use p2p_tests::{
+    World,
+    check::{has_schema, not_tested},
+    data, wait,
+};
 use serde_json::json;
 
 const SIZE: u64 = 3 * (1 << 20) + 5;
@@ -64,7 +68,7 @@ fn the_mode_of_an_output_is_what_the_umask_leaves() {
 #[test]
 fn an_output_belongs_to_the_one_who_asked_for_it() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("NOT TESTED: only root can run p2pctl as another user than the daemon's");
+        not_tested("only root can run p2pctl as another user than the daemon's");
         return;
     }
     let (world, hash, folder) = with_a_file();
@@ -163,7 +167,7 @@ fn no_keep_leaves_nothing_in_the_store() {
     assert_eq!(data::hash_of(&folder.join("scan.tar")), hash);
     let piped = b.ctl(&["download", "scan.tar", "-o", "-", "--no-keep"]);
     assert_eq!((piped.code, blake3::hash(&piped.out).to_string()), (0, hash));
-    p2p_tests::wait::until("the store to let go", p2p_tests::wait::SOON, || {
+    wait::until("the store to let go", wait::SOON, || {
         b.stored().is_empty().then_some(())
     });
     assert_eq!(b.json(&["list"])["files"], json!([]));
@@ -171,6 +175,29 @@ fn no_keep_leaves_nothing_in_the_store() {
         a.json(&["info", "scan.tar"])["holders"].as_array().unwrap().len(),
         1
     );
+}
+
+#[test]
+fn what_failed_downloads_were_given_is_closed() {
+    let (mut world, _, folder) = with_a_file();
+    world.peers[0].process.stop();
+    let b = &world.peers[1];
+    // The first one opens connections that stay.
+    let fails = |output: &str, keep: &[&str]| {
+        let output = folder.join(output);
+        let args = [&["download", "scan.tar", "-o", text(&output)], keep].concat();
+        assert_eq!(b.fails(7, &args)["kind"], "no_holder_online");
+    };
+    fails("first", &[]);
+    let before = b.process.descriptors();
+    for number in 0..8 {
+        fails(&format!("{number}"), &[]);
+        fails(&format!("{number}"), &["--no-keep"]);
+    }
+    wait::until("every output to be closed", wait::SOON, || {
+        (b.process.descriptors() <= before + 2).then_some(())
+    });
+    assert_eq!(names(&folder), [""; 0]);
 }
 
 #[test]

@@ -1,9 +1,8 @@
 //! The side socket: a client sends the 16 bytes of its slot with exactly one descriptor, and reads one byte: 0 for taken.
 //!
 //! The daemon never opens a path that a user names; it reads and writes only what it is passed here, and only regular
-//! files. Whatever else arrives is closed. A file may be one of a file system that answers nobody (FUSE, NFS): it is asked
-//! and closed on a thread that may block, and holds its user's place for as long as that lasts, so that one user cannot
-//! block more threads than he has places.
+//! files. Whatever else arrives is closed. A file may be one of a file system that answers nobody (FUSE, NFS): from the
+//! first look on it is called and closed as [`crate::user_file`] says.
 
 use std::{
     io::{self, IoSliceMut},
@@ -14,7 +13,7 @@ use std::{
 };
 
 use p2p_service::{
-    accept::{LocalLimits, Place, serve_unix},
+    accept::{LocalLimits, serve_unix},
     lifecycle::Lifecycle,
     once::OncePerMinute,
 };
@@ -28,7 +27,8 @@ use tokio::{
     time::timeout,
 };
 
-use super::slots::{Passed, Purpose, Slots, Token};
+use super::slots::{Purpose, Slots, Token};
+use crate::user_file::{Seat, UserFiles};
 
 /// What a client may take to pass its descriptor.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How often descriptors that nobody claimed are closed.
 const TIDY: Duration = Duration::from_secs(5);
 
-/// Connections, and files that nobody claimed yet. A user has 8 slots and may be filling all of them again.
+/// Connections. A user has 8 slots and may be filling all of them again.
 const CONNECTIONS: LocalLimits = LocalLimits {
     name: "the descriptor socket",
     per_user: 16,
@@ -62,13 +62,16 @@ pub async fn serve(listener: UnixListener, slots: Arc<Slots>, lifecycle: Lifecyc
         let mut tick = tokio::time::interval(TIDY);
         loop {
             tick.tick().await;
-            close_elsewhere(tidied.unclaimed());
+            tidied.tidy();
         }
     };
+    let files = Arc::new(UserFiles::default());
     let serving = serve_unix(listener, CONNECTIONS, soft.clone(), |stream, uid, place| {
         let (slots, said, soft) = (Arc::clone(&slots), Arc::clone(&said), soft.clone());
+        let files = Arc::clone(&files);
         async move {
-            let taking = timeout(PATIENCE, take(stream, uid, place, slots));
+            let _place = place;
+            let taking = timeout(PATIENCE, take(stream, uid, &files, slots));
             let why = tokio::select! {
                 taken = taking => match taken {
                     Ok(Ok(())) => return,
@@ -89,21 +92,26 @@ pub async fn serve(listener: UnixListener, slots: Arc<Slots>, lifecycle: Lifecyc
     Ok(())
 }
 
-/// Closing may block.
-fn close_elsewhere(files: Vec<Passed>) {
-    for file in files {
-        // A thread for each: one that hangs must not keep the others open.
-        drop(tokio::task::spawn_blocking(move || drop(file)));
-    }
-}
-
-async fn take(mut stream: UnixStream, uid: u32, place: Place<u32>, slots: Arc<Slots>) -> io::Result<()> {
+async fn take(mut stream: UnixStream, uid: u32, files: &UserFiles, slots: Arc<Slots>) -> io::Result<()> {
+    let Some(seat) = files.seat(uid) else {
+        let _ = stream.write_all(&[REFUSED]).await;
+        return Err(io::Error::other("too many of its files are open here"));
+    };
     let received = stream.async_io(Interest::READABLE, || receive(&stream)).await?;
     if received.bytes == 0 && received.files.is_empty() {
         // It only looked, and left.
         return Ok(());
     }
-    let judging = tokio::task::spawn_blocking(move || judge(received, uid, place, &slots));
+    // On its own: a file that hangs is not closed here when the client's time is over.
+    let judging = tokio::spawn(async move {
+        let turn = seat.turn().await;
+        let judging = tokio::task::spawn_blocking(move || {
+            let judged = judge(received, uid, seat, &slots);
+            drop(turn);
+            judged
+        });
+        judging.await.map_err(io::Error::other)?
+    });
     let taken = judging.await.map_err(io::Error::other)?;
     let answer = if taken.is_ok() { TAKEN } else { REFUSED };
     // Who did not wait for the answer does not get it.
@@ -112,7 +120,7 @@ async fn take(mut stream: UnixStream, uid: u32, place: Place<u32>, slots: Arc<Sl
 }
 
 /// Blocks for as long as the file does.
-fn judge(received: Received, uid: u32, place: Place<u32>, slots: &Slots) -> io::Result<()> {
+fn judge(received: Received, uid: u32, seat: Seat, slots: &Slots) -> io::Result<()> {
     let refused = |why| Err(io::Error::new(io::ErrorKind::InvalidData, why));
     let (token, mut files) = (received.token, received.files);
     let whole = received.bytes == token.len() && !received.cut;
@@ -125,8 +133,7 @@ fn judge(received: Received, uid: u32, place: Place<u32>, slots: &Slots) -> io::
     if !is_fit(&file, purpose) {
         return refused("the file is not regular, or not open in the right way");
     }
-    let place = Some(place);
-    match slots.fill(&token, uid, Passed { file, place }) {
+    match slots.fill(&token, uid, seat.take(file)) {
         Ok(()) => Ok(()),
         Err(_) => refused("its slot is filled or over"),
     }
@@ -188,8 +195,6 @@ mod tests {
 
     use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
-    use p2p_service::accept::Gate;
-
     use super::*;
 
     async fn pass(files: &[OwnedFd], token: &[u8], slots: &Arc<Slots>) -> io::Result<()> {
@@ -201,9 +206,8 @@ mod tests {
             assert!(control.push(SendAncillaryMessage::ScmRights(&fds)));
         }
         rustix::net::sendmsg(&client, &[IoSlice::new(token)], &mut control, SendFlags::empty())?;
-        let place = Gate::new(1, 1).enter(uid()).unwrap();
         // Refusals are answered too.
-        let _ = take(server, uid(), place, Arc::clone(slots)).await;
+        let _ = take(server, uid(), &UserFiles::default(), Arc::clone(slots)).await;
         client.readable().await?;
         let mut answer = [9];
         client.try_read(&mut answer)?;
@@ -233,25 +237,38 @@ mod tests {
         assert!(slots.claim(&token, uid(), Purpose::Read).is_ok());
     }
 
-    #[test]
-    fn a_passed_file_counts_against_its_user_until_it_is_closed_or_claimed() {
-        let (slots, gate) = (Slots::default(), Gate::new(1, 2));
-        let pass = |token: &Token| {
-            let received = Received {
-                token: *token,
-                bytes: token.len(),
-                files: vec![opened(OpenOptions::new().read(true))],
-                cut: false,
-            };
-            judge(received, 7, gate.enter(7).expect("a place"), &slots)
-        };
-        assert!(pass(&Token::default()).is_err());
+    #[tokio::test]
+    async fn a_passed_file_counts_against_its_user_until_it_is_closed() {
+        let (slots, files) = (Arc::new(Slots::default()), UserFiles::default());
+        let mut seats: Vec<_> = std::iter::from_fn(|| files.seat(7)).collect();
+        assert!(files.seat(8).is_some());
         let token = slots.open(7, Purpose::Read).unwrap();
-        pass(&token).unwrap();
-        assert!(gate.enter(7).is_none() && gate.enter(8).is_some());
+        let received = Received {
+            token,
+            bytes: token.len(),
+            files: vec![opened(OpenOptions::new().read(true))],
+            cut: false,
+        };
+        judge(received, 7, seats.pop().unwrap(), &slots).unwrap();
         let file = slots.claim(&token, 7, Purpose::Read).unwrap();
-        assert!(gate.enter(7).is_some());
+        assert!(files.seat(7).is_none(), "claimed is not closed");
         drop(file);
+        while files.seat(7).is_none() {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_has_too_many_files_open_is_refused() {
+        let (slots, files) = (Arc::new(Slots::default()), UserFiles::default());
+        let seats: Vec<_> = std::iter::from_fn(|| files.seat(uid())).collect();
+        let (client, server) = UnixStream::pair().unwrap();
+        assert!(take(server, uid(), &files, slots).await.is_err());
+        let mut answer = [9];
+        client.readable().await.unwrap();
+        client.try_read(&mut answer).unwrap();
+        assert_eq!(answer, [REFUSED]);
+        drop(seats);
     }
 
     #[tokio::test]

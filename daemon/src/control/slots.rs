@@ -1,18 +1,16 @@
 //! Places for descriptors: a client asks for one over gRPC, and fills it over the side socket. A slot is 128 random bits,
-//! lasts 30 s, works once, and only for the user who asked. What is not claimed is handed out to be closed.
-//!
-//! No file is closed here: closing one of a file system that answers nobody blocks, and would block all under the lock.
+//! lasts 30 s, works once, and only for the user who asked. What is not claimed in time is closed.
 
 use std::{
     collections::HashMap,
-    os::fd::OwnedFd,
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use p2p_proto::{Failure, FailureKind};
-use p2p_service::accept::Place;
 use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::user_file::UserFile;
 
 /// How long a slot lasts, empty or filled.
 const LIFETIME: Duration = Duration::from_secs(30);
@@ -36,16 +34,7 @@ struct Slot {
     uid: u32,
     purpose: Purpose,
     ends: Instant,
-    file: Option<Passed>,
-}
-
-/// A file that was passed. It counts against its user until it is claimed or closed. To be dropped where one may block.
-#[derive(Debug)]
-pub struct Passed {
-    /// The file.
-    pub file: OwnedFd,
-    /// Its user's place.
-    pub place: Option<Place<u32>>,
+    file: Option<UserFile>,
 }
 
 /// All slots.
@@ -96,7 +85,7 @@ impl Slots {
     ///
     /// # Errors
     /// Gives the file back when it is not an empty slot of this user.
-    pub fn fill(&self, token: &Token, uid: u32, file: Passed) -> Result<(), Passed> {
+    pub fn fill(&self, token: &Token, uid: u32, file: UserFile) -> Result<(), UserFile> {
         let mut slots = self.slots();
         match slots.get_mut(token) {
             Some(slot) if slot.uid == uid && slot.file.is_none() && slot.ends > Instant::now() => {
@@ -107,29 +96,24 @@ impl Slots {
         }
     }
 
-    /// Removes what was not claimed in time; the files, to be closed where one may block.
-    #[must_use]
-    pub fn unclaimed(&self) -> Vec<Passed> {
-        self.unclaimed_at(Instant::now())
+    /// Closes what was not claimed in time.
+    pub fn tidy(&self) {
+        self.tidy_at(Instant::now());
     }
 
-    fn unclaimed_at(&self, now: Instant) -> Vec<Passed> {
-        let over = self
-            .slots()
-            .extract_if(|_, slot| slot.ends <= now)
-            .collect::<Vec<_>>();
-        over.into_iter().filter_map(|(_, slot)| slot.file).collect()
+    fn tidy_at(&self, now: Instant) {
+        self.slots().retain(|_, slot| slot.ends > now);
     }
 
     /// Takes the file out; the slot is gone.
     ///
     /// # Errors
     /// `Usage` when it is not a filled slot of this user and purpose.
-    pub fn claim(&self, token: &[u8], uid: u32, purpose: Purpose) -> Result<OwnedFd, Failure> {
+    pub fn claim(&self, token: &[u8], uid: u32, purpose: Purpose) -> Result<UserFile, Failure> {
         self.claim_at(token, uid, purpose, Instant::now())
     }
 
-    fn claim_at(&self, token: &[u8], uid: u32, purpose: Purpose, now: Instant) -> Result<OwnedFd, Failure> {
+    fn claim_at(&self, token: &[u8], uid: u32, purpose: Purpose, now: Instant) -> Result<UserFile, Failure> {
         let mut slots = self.slots();
         let key = Token::try_from(token).ok();
         let fits = |slot: &Slot| {
@@ -138,7 +122,6 @@ impl Slots {
         key.filter(|key| slots.get(key).is_some_and(fits))
             .and_then(|key| slots.remove(&key))
             .and_then(|slot| slot.file)
-            .map(|passed| passed.file)
             .ok_or_else(|| Failure::new(FailureKind::Usage, "no file was passed for this call"))
     }
 
@@ -151,16 +134,12 @@ impl Slots {
 mod tests {
     use super::*;
 
-    fn passed(file: OwnedFd) -> Passed {
-        Passed { file, place: None }
+    fn file() -> UserFile {
+        tempfile::tempfile().unwrap().into()
     }
 
-    fn file() -> Passed {
-        passed(tempfile::tempfile().unwrap().into())
-    }
-
-    #[test]
-    fn a_slot_works_once() {
+    #[tokio::test]
+    async fn a_slot_works_once() {
         let slots = Slots::default();
         let token = slots.open(7, Purpose::Read).unwrap();
         assert!(slots.claim(&token, 7, Purpose::Read).is_err());
@@ -170,8 +149,8 @@ mod tests {
         assert!(slots.claim(&token, 7, Purpose::Read).is_err());
     }
 
-    #[test]
-    fn only_for_its_user_and_purpose() {
+    #[tokio::test]
+    async fn only_for_its_user_and_purpose() {
         let slots = Slots::default();
         let token = slots.open(7, Purpose::Read).unwrap();
         assert!(slots.fill(&token, 8, file()).is_err());
@@ -182,22 +161,24 @@ mod tests {
         assert!(slots.claim(&token, 7, Purpose::Read).is_ok());
     }
 
-    #[test]
-    fn what_is_not_claimed_is_closed() {
+    #[tokio::test]
+    async fn what_is_not_claimed_is_closed() {
         let slots = Slots::default();
         let now = Instant::now();
         let token = slots.open_at(7, Purpose::Read, now).unwrap();
         let (kept, written) = rustix::pipe::pipe().unwrap();
-        slots.fill(&token, 7, passed(written)).unwrap();
-        assert!(slots.unclaimed_at(now).is_empty());
-        assert_eq!(slots.unclaimed_at(now + LIFETIME).len(), 1);
+        slots.fill(&token, 7, written.into()).unwrap();
+        slots.tidy_at(now);
+        assert_eq!(slots.slots().len(), 1);
+        slots.tidy_at(now + LIFETIME);
         assert!(slots.slots().is_empty());
-        // The last writing end is gone: the pipe is at its end instead of empty.
-        assert_eq!(rustix::io::read(&kept, &mut [0; 1]), Ok(0));
+        // The last writing end goes: the pipe comes to its end instead of being empty.
+        let read = tokio::task::spawn_blocking(move || rustix::io::read(&kept, &mut [0; 1]));
+        assert_eq!(read.await.unwrap(), Ok(0));
     }
 
-    #[test]
-    fn slots_are_few_and_end() {
+    #[tokio::test]
+    async fn slots_are_few_and_end() {
         let slots = Slots::default();
         let now = Instant::now();
         let tokens: Vec<_> = (0..PER_USER)

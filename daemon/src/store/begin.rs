@@ -1,10 +1,7 @@
 //! How a fetch begins: room is taken, and what an earlier one left is opened. Owns nothing; a crash leaves an empty file
 //! in `partial/`, or the last checkpoint as it was.
 
-use std::{
-    fs::File,
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
-};
+use std::{fs::File, os::unix::fs::MetadataExt};
 
 use p2p_proto::ContentHash;
 
@@ -16,7 +13,10 @@ use super::{
     incoming::{Incoming, Stored},
     partials::{self, Continued},
     space::Reservation,
+    sys::Sys,
+    users::{Target, calling},
 };
+use crate::user_file::UserFile;
 
 impl Store {
     /// Begins to fetch a content into the store, or goes on where an earlier fetch had its last checkpoint. Room for all
@@ -37,29 +37,38 @@ impl Store {
     }
 
     /// Begins to fetch a content into an empty regular file that the user passed: it takes no room in the store, has no
-    /// checkpoints and never becomes part of it. Blocks for as long as it takes to claim the space there.
+    /// checkpoints and never becomes part of it. Waits for as long as it takes to claim the space there.
     ///
     /// # Errors
     /// [`StoreError::NotRegular`], [`StoreError::NotEmpty`], [`StoreError::OutputFull`].
-    pub fn begin_into(&self, hash: ContentHash, size: u64, file: OwnedFd) -> Result<Incoming, StoreError> {
-        let file = File::from(file);
-        super::export::check_target(&file)?;
-        let usable = free_bytes(&file).map_err(StoreError::io("measure the free space of the output"))?;
-        let full = StoreError::OutputFull { needed: size, usable };
-        if size > usable {
-            return Err(full);
-        }
-        match self.inner.disk.sys().allocate(&file, size) {
-            Ok(_) => {}
-            Err(error) if is_full(&error) => return Err(full),
-            Err(error) => {
-                return Err(StoreError::Io {
-                    doing: "take the space of the output",
-                    source: error,
-                });
-            }
-        }
-        Ok(Incoming::new(self.clone(), hash, size, file, None, None, None))
+    pub async fn begin_into(
+        &self,
+        hash: ContentHash,
+        size: u64,
+        output: UserFile,
+    ) -> Result<Incoming, StoreError> {
+        let (sys, file) = (self.inner.disk.sys().clone(), output.clone());
+        calling(&self.inner, &output, move || take_space(&sys, file.file(), size)).await?;
+        let target = Target::Users(output);
+        Ok(Incoming::new(self.clone(), hash, size, target, None, None, None))
+    }
+}
+
+/// Where the user's file is.
+fn take_space(sys: &Sys, file: &File, size: u64) -> Result<(), StoreError> {
+    super::export::check_target(file)?;
+    let usable = free_bytes(file).map_err(StoreError::io("measure the free space of the output"))?;
+    let full = StoreError::OutputFull { needed: size, usable };
+    if size > usable {
+        return Err(full);
+    }
+    match sys.allocate(file, size) {
+        Ok(_) => Ok(()),
+        Err(error) if is_full(&error) => Err(full),
+        Err(error) => Err(StoreError::Io {
+            doing: "take the space of the output",
+            source: error,
+        }),
     }
 }
 
@@ -118,7 +127,7 @@ fn take_room(
         store,
         hash,
         size,
-        handle,
+        Target::Stored(handle),
         Some(stored),
         Some(guard),
         known,

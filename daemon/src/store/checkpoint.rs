@@ -214,7 +214,7 @@ async fn make_durable(shared: &Arc<Shared>, layer: &Layer, first: bool) -> Resul
     let shared = shared.clone();
     blocking_or_failed(move || {
         let disk = &shared.store.inner.disk;
-        let synced = disk.sys().sync_file(&shared.file);
+        let synced = disk.sys().sync_file(shared.target.file());
         synced.map_err(Failed::sync("make a checkpoint durable"))?;
         let Some(layer) = layer else { return Ok(None) };
         let mut written = None;

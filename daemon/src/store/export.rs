@@ -1,19 +1,21 @@
 //! Export: a stored content into an empty file that the user passed. Every byte is checked against the layer on its
 //! way. Nothing of the store changes, and a crash leaves the user's file for the tool that made it.
 
-use std::{fs::File, io, os::fd::OwnedFd};
+use std::{fs::File, io};
 
 use p2p_proto::ContentHash;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ProgressSink, Store, blocking,
+    ProgressSink, Store,
     buffer::{BUFFER_LEN, Buffer},
     content::Content,
     disk::free_bytes,
     error::{StoreError, is_full},
     sys::Sys,
+    users::calling,
 };
+use crate::user_file::UserFile;
 
 impl Store {
     /// Writes the whole content into the empty regular file and returns its size in bytes. Making that file durable is
@@ -25,7 +27,7 @@ impl Store {
     pub async fn export(
         &self,
         hash: ContentHash,
-        target: OwnedFd,
+        target: UserFile,
         progress: ProgressSink,
     ) -> Result<u64, StoreError> {
         let Some(content) = self.content(hash).await? else {
@@ -34,12 +36,13 @@ impl Store {
         let cancelled = CancellationToken::new();
         let _guard = cancelled.clone().drop_guard();
         let sys = self.inner.disk.sys().clone();
-        let written = blocking(move || {
-            let target = File::from(target);
-            check_target(&target)?;
-            let written = write(&sys, &content, &target, &progress, &cancelled);
+        let output = target.clone();
+        let written = calling(&self.inner, &target, move || {
+            let target = output.file();
+            check_target(target)?;
+            let written = write(&sys, &content, target, &progress, &cancelled);
             if written.is_err()
-                && let Err(error) = sys.set_len(&target, 0)
+                && let Err(error) = sys.set_len(target, 0)
             {
                 tracing::warn!(%error, "cannot empty the output again");
             }

@@ -3,9 +3,7 @@
 //! `cut_imports`) that are made while it goes on; a crash leaves the last one, and of what had none nothing that counts.
 
 use std::{
-    fs::File,
     io,
-    os::fd::OwnedFd,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{
-    Inner, ProgressSink, Store, blocking,
+    Inner, ProgressSink, Store,
     buffer::Buffer,
     checkpoint::Failed,
     commit::{Imported, Origin, Purpose, Whole, commit},
@@ -28,7 +26,9 @@ use super::{
     layer::{GROUP, LayerBuilder},
     space::Reservation,
     stamp::Stamp,
+    users::calling,
 };
+use crate::user_file::UserFile;
 
 impl Store {
     /// Takes the whole regular file into the store, durably. Goes on at the checkpoint of an earlier import of the same
@@ -39,14 +39,14 @@ impl Store {
     /// somebody wrote to it meanwhile. Then nothing is kept.
     pub async fn import_file(
         &self,
-        source: OwnedFd,
+        source: UserFile,
         purpose: Purpose,
         progress: ProgressSink,
         cancel: &CancellationToken,
     ) -> Result<Imported, StoreError> {
         let cancelled = cancel.child_token();
         let _guard = cancelled.clone().drop_guard();
-        let (inner, source) = (self.inner.clone(), File::from(source));
+        let inner = self.inner.clone();
         self.finish(import(inner, source, purpose, progress, cancelled))
             .await
     }
@@ -54,12 +54,13 @@ impl Store {
 
 async fn import(
     inner: Arc<Inner>,
-    source: File,
+    source: UserFile,
     purpose: Purpose,
     progress: ProgressSink,
     cancelled: CancellationToken,
 ) -> Result<Imported, StoreError> {
-    let (source, stamp) = blocking(move || Stamp::of(&source).map(|stamp| (source, stamp))).await?;
+    let file = source.clone();
+    let stamp = calling(&inner, &source, move || Stamp::of(file.file())).await?;
     let key = stamp.key();
     // Of two that import the same file at once, one has the checkpoints.
     let once = inner.importing.begin(&key);
@@ -67,8 +68,8 @@ async fn import(
         Some(_) => cut_imports::find(&inner, &key, stamp.size).await?,
         None => None,
     };
-    let (mut pass, cut) = blocking({
-        let inner = inner.clone();
+    let (mut pass, cut) = calling(&inner, &source, {
+        let (inner, source) = (inner.clone(), source.clone());
         move || Pass::begin(&inner, source, stamp, resumed, progress, cancelled)
     })
     .await?;
@@ -79,7 +80,7 @@ async fn import(
     };
     let result = loop {
         pass.may_save = checkpoints.any();
-        let step = blocking(move || {
+        let step = calling(&inner, &source, move || {
             let step = pass.step();
             Ok((pass, step))
         })
@@ -167,7 +168,7 @@ enum Step {
 /// One import on its way.
 struct Pass {
     inner: Arc<Inner>,
-    source: File,
+    source: UserFile,
     stamp: Stamp,
     file: TempFile,
     /// `file` is a reflink.
@@ -190,7 +191,7 @@ struct Pass {
 impl Pass {
     fn begin(
         inner: &Arc<Inner>,
-        source: File,
+        source: UserFile,
         stamp: Stamp,
         resumed: Option<Resumed>,
         progress: ProgressSink,
@@ -212,7 +213,7 @@ impl Pass {
                 let shared = size > 0
                     && disk
                         .sys()
-                        .reflink(file.file(), &source)
+                        .reflink(file.file(), source.file())
                         .map_err(reservation.io("reflink the file"))?;
                 let cut = (!shared).then(|| Cut::new(name, stamp.key()));
                 (file, shared, reservation, LayerBuilder::new(), cut)
@@ -220,7 +221,7 @@ impl Pass {
         };
         if shared {
             // The clone is of one instant: if that was not the one we measured, somebody writes.
-            stamp.check(&source, file.file())?;
+            stamp.check(source.file(), file.file())?;
         } else {
             reservation.claim_disk(size - layer.size())?;
         }
@@ -256,7 +257,7 @@ impl Pass {
             let from = if self.shared {
                 self.file.file()
             } else {
-                &self.source
+                self.source.file()
             };
             let read = sys
                 .read_full(from, offset, self.buffer.bytes_mut())
@@ -266,7 +267,7 @@ impl Pass {
                 return Err(StoreError::SourceChanged);
             }
             if read == 0 {
-                self.stamp.check(&self.source, self.file.file())?;
+                self.stamp.check(self.source.file(), self.file.file())?;
                 return Ok(Step::Done);
             }
             if !self.shared {

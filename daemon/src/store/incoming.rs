@@ -3,7 +3,6 @@
 //! the last checkpoint (see `checkpoint`), and without one nothing that the next start keeps.
 
 use std::{
-    fs::File,
     io,
     os::unix::fs::FileExt,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
@@ -13,7 +12,7 @@ use p2p_proto::ContentHash;
 use tokio::sync::Semaphore;
 
 use super::{
-    Inner, Store, blocking,
+    Inner, Store,
     checkpoint::Since,
     claims::FetchGuard,
     commit::{Origin, Purpose, Whole, commit},
@@ -23,7 +22,9 @@ use super::{
     layer::{GROUP, Layer},
     partials,
     space::Reservation,
+    users::{Target, calling},
 };
+use crate::user_file::{Turn, UserFile};
 
 /// A content that is being fetched. Clones are handles to one; with the last of them all is gone that came after the last
 /// checkpoint and was not committed.
@@ -40,7 +41,7 @@ pub(super) struct Shared {
     /// What was here when this fetch began: verified by whoever wrote it, and not looked at since.
     resumed: Groups,
     /// Also the file of `stored`, so that reading goes on after the commit.
-    pub(super) file: File,
+    pub(super) target: Target,
     pub(super) layer: OnceLock<Layer>,
     pub(super) state: Mutex<State>,
     /// A checkpoint or the commit, one at a time.
@@ -116,7 +117,7 @@ impl Incoming {
         store: Store,
         hash: ContentHash,
         size: u64,
-        file: File,
+        target: Target,
         stored: Option<Stored>,
         fetching: Option<FetchGuard>,
         known: Option<(Layer, Groups)>,
@@ -140,7 +141,7 @@ impl Incoming {
             hash,
             size,
             resumed: verified.clone(),
-            file,
+            target,
             layer,
             state: Mutex::new(State {
                 verified,
@@ -204,6 +205,20 @@ impl Incoming {
         self.shared.layer.set(layer).map_err(|_| StoreError::WrongLayer)
     }
 
+    /// What one call of [`Self::write_piece`] needs when the bytes go into a user's file, for as long as it lasts.
+    pub async fn turn(&self) -> Option<Turn> {
+        match self.shared.target.users() {
+            Some(file) => Some(file.turn().await),
+            None => None,
+        }
+    }
+
+    /// The user's file that the bytes go into has answered nothing for 5 s.
+    #[must_use]
+    pub fn hangs(&self) -> bool {
+        self.shared.target.users().is_some_and(UserFile::hangs)
+    }
+
     /// Verifies the bytes (whole groups, as in [`Layer::verify`]) and writes them at `offset` with one `pwrite`; blocks.
     /// False when they are not the content's: then nothing was written. A piece that is there already is not written
     /// again. Begins a checkpoint when it is time for one, and does not wait for it.
@@ -226,7 +241,7 @@ impl Incoming {
             }
         }
         let inner = &shared.store.inner;
-        let written = inner.disk.sys().write_at(&shared.file, offset, bytes);
+        let written = inner.disk.sys().write_at(shared.target.file(), offset, bytes);
         if let Err(error) = written {
             return Err(self.write_failed(error));
         }
@@ -271,7 +286,7 @@ impl Incoming {
                 "these bytes are not here yet",
             ));
         }
-        self.shared.file.read_exact_at(buf, offset)
+        self.shared.target.file().read_exact_at(buf, offset)
     }
 
     /// The same for bytes that leave the store: what an earlier fetch had brought is verified again. Blocks.
@@ -379,8 +394,11 @@ impl Shared {
             state.stored.take()
         };
         let Some(stored) = stored else {
+            let Some(output) = self.target.users() else {
+                return Err(StoreError::Poisoned);
+            };
             let shared = self.clone();
-            return blocking(move || shared.sync_output()).await;
+            return calling(&self.store.inner, output, move || shared.sync_output()).await;
         };
         let whole = Whole {
             file: stored.file,
@@ -394,7 +412,7 @@ impl Shared {
     }
 
     fn sync_output(&self) -> Result<(), StoreError> {
-        let synced = self.store.inner.disk.sys().sync_file(&self.file);
+        let synced = self.store.inner.disk.sys().sync_file(self.target.file());
         synced.map_err(|error| match is_full(&error) {
             true => StoreError::OutputFull {
                 needed: self.size,

@@ -12,7 +12,7 @@
 //! `stream` takes bytes that come one after the other; both hash what they write. `incoming` (see `begin`) takes pieces from other
 //! peers in any order, and writes none that the layer does not prove; `groups` is its memory of which are there. All
 //! three end in `commit`. Two ways lead out: `content` is an open content to read from, `export` fills a user's
-//! file. Callers see descriptors and readers, never a path.
+//! file. `users` calls the files of users, which may hang. Callers see descriptors and readers, never a path.
 //!
 //! What takes long is kept as it grows: `checkpoint` makes a fetch durable, into a row of `partials`, and `cut_imports` an
 //! import. What is whole is looked at again: `verify` reads a content back, `scrub` does that with all of them in turn, and
@@ -83,6 +83,7 @@ mod stamp;
 mod stream;
 mod sys;
 mod transfers;
+mod users;
 mod verify;
 
 use std::{path::PathBuf, sync::Arc};

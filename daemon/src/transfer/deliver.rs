@@ -1,19 +1,22 @@
 //! Brings verified bytes to the person who waits: into the file that their tool passed, or as a stream while they come.
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use p2p_proto::{Failure, FailureKind, MAX_DATA_CHUNK, rest::publications::Publication};
 use tokio::{sync::mpsc, task::spawn_blocking};
 
 use super::progress::{State, Transfer};
-use crate::store::{Content, Store};
+use crate::{
+    store::{Content, Store},
+    user_file::UserFile,
+};
 
 /// Writes the stored content into the passed file.
 ///
 /// # Errors
 /// `DiskFull` when the file's disk is, `HashMismatch` when the stored content has rotted.
-pub async fn into_file(store: &Store, publication: &Publication, file: OwnedFd) -> Result<(), Failure> {
+pub async fn into_file(store: &Store, publication: &Publication, file: UserFile) -> Result<(), Failure> {
     store.export(publication.hash, file, Arc::new(|_| {})).await?;
     Ok(())
 }

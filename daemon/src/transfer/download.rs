@@ -8,6 +8,7 @@ use p2p_proto::{
     rest::{location::LocateResponse, publications::Publication},
 };
 
+use futures::future::join_all;
 use tokio::sync::SemaphorePermit;
 
 use super::{
@@ -18,7 +19,14 @@ use super::{
     progress::{State, Transfer},
     swarm,
 };
-use crate::store::{Incoming, Purpose, StoreError};
+use crate::{
+    identity::session::Session,
+    store::{Incoming, Purpose, StoreError},
+    user_file::UserFile,
+};
+
+/// What a person should know of a transfer whose output hangs.
+pub(super) const HANGS: &str = "the file system of the output does not answer";
 
 /// How long the directory may take to hear of the new copy before the person is told "done"; a ping tells it later.
 const ANNOUNCE: Duration = Duration::from_secs(5);
@@ -60,25 +68,63 @@ pub(super) async fn go(
     fetch: &mut Fetch,
 ) -> Result<(), Halt> {
     wait_for_the_same(shared, transfer, fetch).await;
-    let _slot = turn(shared, transfer).await?;
+    let slot = turn(shared, transfer).await?;
     transfer.sets_out();
-    let publication = &fetch.publication;
-    if matches!(shared.store.content(publication.hash).await, Ok(Some(_))) {
-        match fetch.keep {
-            Keep::InStore => {
-                hold(shared, transfer.id, publication).await?;
-                return outputs(shared, transfer, publication).await;
-            }
-            // It came while this one let another go first; it is read where it is.
-            Keep::Nowhere => return Ok(()),
-            Keep::OnlyIn(_) => {}
+    let (hash, publication) = (fetch.publication.hash, fetch.publication.clone());
+    let here = matches!(shared.store.content(hash).await, Ok(Some(_)));
+    match &fetch.keep {
+        Keep::InStore if here => {
+            hold(shared, transfer.id, &publication).await?;
+            drop(slot);
+        }
+        // It came while this one let another go first; it is read where it is.
+        Keep::Nowhere if here => return Ok(()),
+        keep => {
+            let session = shared.sessions.require().map_err(Halt::Wait)?;
+            let output = match keep {
+                Keep::OnlyIn(file) => Some(file.clone()),
+                Keep::InStore | Keep::Nowhere => None,
+            };
+            let bringing = bring(shared, transfer, fetch, &session);
+            in_turn(slot, transfer, output, bringing).await?;
+            tracing::info!(TRANSFER = transfer.id, CONTENT_HASH = %hash, "{} fetched", publication.name);
         }
     }
-    let session = shared.sessions.require().map_err(Halt::Wait)?;
-    let (hash, size) = (publication.hash, publication.size);
-    let located = match size {
+    // Where files are written is their owners' matter: others have the turn, and the content is here for them.
+    fetch.place = None;
+    outputs(shared, transfer, &publication).await;
+    Ok(())
+}
+
+/// Does it in its turn. One whose output hangs leaves that to others, and goes on without.
+async fn in_turn<T>(
+    slot: SemaphorePermit<'_>,
+    transfer: &Transfer,
+    output: Option<UserFile>,
+    work: impl Future<Output = T>,
+) -> T {
+    tokio::pin!(work);
+    if let Some(output) = output {
+        tokio::select! {
+            done = &mut work => return done,
+            () = output.is_found_hanging() => {}
+        }
+        transfer.enter(State::Waiting, HANGS);
+        drop(slot);
+    }
+    work.await
+}
+
+/// Brings the bytes to where they stay.
+async fn bring(
+    shared: &Arc<Shared>,
+    transfer: &Arc<Transfer>,
+    fetch: &mut Fetch,
+    session: &Arc<Session>,
+) -> Result<(), Halt> {
+    let located = match fetch.publication.size {
         0 => None,
-        _ => Some(holders(shared, &session, transfer, publication).await?),
+        _ => Some(holders(shared, session, transfer, &fetch.publication).await?),
     };
     let incoming = match transfer.incoming() {
         Some(incoming) => incoming,
@@ -88,7 +134,7 @@ pub(super) async fn go(
     match located {
         None => drop(incoming.write_piece(0, &[])?),
         Some(located) => {
-            swarm::fetch_all(shared, &session, transfer, publication, incoming.clone(), located).await?;
+            swarm::fetch_all(shared, session, transfer, publication, incoming.clone(), located).await?;
         }
     }
     transfer.enter(State::Verifying, "");
@@ -100,8 +146,7 @@ pub(super) async fn go(
             transfer.read_by_all().await;
         }
     }
-    tracing::info!(TRANSFER = transfer.id, CONTENT_HASH = %hash, "{} fetched", publication.name);
-    outputs(shared, transfer, publication).await
+    Ok(())
 }
 
 /// Waits until fewer than the most run.
@@ -137,12 +182,7 @@ async fn begin(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) -> Resul
     let (hash, size) = (fetch.publication.hash, fetch.publication.size);
     let begun = match &fetch.keep {
         Keep::InStore | Keep::Nowhere => shared.store.begin(hash, size).await,
-        Keep::OnlyIn(file) => {
-            let file = file
-                .try_clone()
-                .map_err(|error| Failure::new(FailureKind::Internal, format!("the passed file: {error}")))?;
-            shared.store.begin_into(hash, size, file)
-        }
+        Keep::OnlyIn(file) => shared.store.begin_into(hash, size, file.clone()).await,
     };
     let incoming = begun.map_err(|error| match error {
         StoreError::NoSpace { .. } => no_space(&fetch.publication.name, &error).into(),
@@ -165,7 +205,7 @@ fn no_space(name: &FileName, error: &StoreError) -> Failure {
 /// Who has the content now.
 async fn holders(
     shared: &Shared,
-    session: &crate::identity::session::Session,
+    session: &Session,
     transfer: &Transfer,
     publication: &Publication,
 ) -> Result<LocateResponse, Halt> {
@@ -260,18 +300,17 @@ async fn announce(shared: &Shared, publication: &Publication) {
     }
 }
 
-/// Writes the files that people wait for. That one of them cannot be written is its owner's matter, not the transfer's.
-async fn outputs(shared: &Shared, transfer: &Arc<Transfer>, publication: &Publication) -> Result<(), Halt> {
-    loop {
-        let outputs = transfer.take_outputs();
-        if outputs.is_empty() {
-            return Ok(());
-        }
+/// Writes the files that people wait for, each for itself: others do not wait for one that hangs. That one of them cannot
+/// be written is its owner's matter, not the transfer's.
+async fn outputs(shared: &Shared, transfer: &Transfer, publication: &Publication) {
+    let outputs = transfer.take_outputs();
+    if !outputs.is_empty() {
         transfer.enter(State::Delivering, "");
-        for (file, told) in outputs {
-            let written: Result<(), Failure> = deliver::into_file(&shared.store, publication, file).await;
-            // Whoever waited may be gone.
-            let _ = told.send(written);
-        }
     }
+    let writing = outputs.into_iter().map(|(file, told)| async move {
+        let written = deliver::into_file(&shared.store, publication, file).await;
+        // Whoever waited may be gone.
+        let _ = told.send(written);
+    });
+    join_all(writing).await;
 }

@@ -1,16 +1,16 @@
 //! What a transfer does: bring a content here, import a file, or follow a copy that another peer makes.
 
-use std::os::fd::OwnedFd;
-
 use p2p_proto::{ContentHash, FileName, PeerId, PeerName, UserName, rest::publications::Publication};
 use serde::{Deserialize, Serialize};
+
+use crate::user_file::UserFile;
 
 /// Where a fetched content stays.
 pub enum Keep {
     /// In the store: this peer becomes a holder.
     InStore,
     /// Only in the file that the user passed.
-    OnlyIn(OwnedFd),
+    OnlyIn(UserFile),
     /// Nowhere: it is read while it comes.
     Nowhere,
 }

@@ -3,7 +3,7 @@
 //! id. What the directory refused, or was never asked, is given up. When its answer was lost it may have the name: then the
 //! content stays, and the directory is asked again ([`super::pending`]), also after a crash.
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::sync::Arc;
 
 use p2p_proto::{ContentHash, Failure, FailureKind, FileName, Visibility, rest::publications::Publication};
 use tokio_util::sync::CancellationToken;
@@ -20,6 +20,7 @@ use crate::{
     directory::{client::PublishError, index::Announcer},
     identity::session::Sessions,
     store::{Imported, ProgressSink, Purpose, Store, StoreError, StreamImport},
+    user_file::UserFile,
 };
 
 /// What the person wants.
@@ -76,7 +77,7 @@ impl Publisher {
     /// directory may have the name.
     pub async fn file(
         &self,
-        (source, size): (OwnedFd, Option<u64>),
+        (source, size): (UserFile, Option<u64>),
         wish: &Wish,
         uid: Option<u32>,
         progress: ProgressSink,
@@ -104,7 +105,7 @@ impl Publisher {
     /// None when somebody cancelled it; then nothing of it stays, also when that came too late for the import.
     async fn import(
         &self,
-        (source, id): (OwnedFd, Uuid),
+        (source, id): (UserFile, Uuid),
         purpose: Purpose,
         sink: ProgressSink,
         uploading: &Uploading,

@@ -160,8 +160,17 @@ async fn pieces(
                 }
             }
         };
+        // A user's file may hang; that is not this holder's silence.
+        let turn = swarm.incoming.turn().await;
+        if turn.is_some() {
+            swarm.asks(target, None);
+        }
         if !tokio::task::block_in_place(|| swarm.incoming.write_piece(piece.offset, bytes))? {
             return Err(SourceError::Bad(Fault::Bytes));
+        }
+        if turn.is_some() {
+            heard.now();
+            swarm.asks(target, Some(heard.clone()));
         }
         asked.pop_front();
         swarm.written(&piece, target);

@@ -144,6 +144,10 @@ impl Swarm {
 
     /// The same, and tells when bytes come again.
     fn look(&self, flow: &mut Flow, roll: &Roll) -> bool {
+        if self.incoming.hangs() {
+            self.transfer.enter(State::Waiting, super::download::HANGS);
+            return false;
+        }
         let (bytes, done) = (self.paces().bytes(), self.plan.done());
         if flow.look((bytes, done, self.publication.size), Instant::now()) {
             self.transfer.enter(State::Transferring, "");
@@ -255,7 +259,7 @@ pub(super) async fn fetch_all(
                     roll.gives_up(&slowest);
                 }
                 let quiet = swarm.look(&mut flow, &roll);
-                if flow.too_little(Instant::now()) >= STUCK {
+                if flow.too_little(Instant::now()) >= STUCK && !swarm.incoming.hangs() {
                     return Err(swarm.gives_way(&flow, &roll));
                 }
                 if quiet && shared.lines.is_in_the_way(publication.hash, transfer.id) {

@@ -1,6 +1,6 @@
 //! `Download` and `Fetch`.
 
-use std::{os::fd::OwnedFd, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use p2p_proto::{
@@ -25,6 +25,7 @@ use crate::{
         job::Keep,
         progress::{Outcome, Transfer},
     },
+    user_file::UserFile,
 };
 
 /// At most so often is progress told.
@@ -37,7 +38,7 @@ enum Out {
     /// Not at all: into the store only.
     Nothing,
     /// From the store into this file.
-    File(OwnedFd),
+    File(UserFile),
     /// They are written into the client's file as they come.
     Directly,
     /// As events.
@@ -185,28 +186,22 @@ async fn relay(mut bytes: mpsc::Receiver<Bytes>, transfer: &Transfer, events: &T
     }
 }
 
-/// The file is written as the last step of the transfer, or now when that is over.
+/// The file is written as the last step of the transfer, or here when that is over or did not come to it.
 async fn delivered(
     rpc: &ControlRpc,
     transfer: &Transfer,
     publication: &Publication,
-    file: OwnedFd,
+    file: UserFile,
 ) -> Result<Outcome, Failure> {
-    match transfer.deliver(file) {
-        Ok(written) => {
-            let outcome = transfer.ended().await?;
-            // A transfer that is done has told everybody.
-            if let Ok(written) = written.await {
-                written?;
-            }
-            Ok(outcome)
-        }
-        Err(file) => {
-            let outcome = transfer.ended().await?;
-            deliver::into_file(&rpc.store, publication, file).await?;
-            Ok(outcome)
-        }
+    if let Some(written) = transfer.deliver(file.clone())
+        && let Ok(written) = written.await
+    {
+        // The files of others may take longer.
+        return written.map(|()| transfer.outcome());
     }
+    let outcome = transfer.fetched().await?;
+    deliver::into_file(&rpc.store, publication, file).await?;
+    Ok(outcome)
 }
 
 async fn progress_until(

@@ -1,6 +1,6 @@
 //! `Upload` and `UploadStream`.
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::sync::Arc;
 
 use p2p_proto::{
     Failure, FailureKind, MAX_DATA_CHUNK, Visibility,
@@ -17,6 +17,7 @@ use super::{ControlRpc, EVENTS, Events, replicate};
 use crate::{
     control::{convert, slots::Purpose},
     transfer::{place, publish::Wish},
+    user_file::UserFile,
 };
 
 /// At most so often is progress told.
@@ -55,17 +56,12 @@ pub fn file(rpc: &ControlRpc, uid: u32, request: &UploadRequest) -> Result<Event
     Ok(Box::pin(ReceiverStream::new(stream)))
 }
 
-/// The file with its bytes. Asking a file system that answers nobody blocks.
-async fn sized(file: OwnedFd) -> (OwnedFd, Option<u64>) {
-    let asked = tokio::task::spawn_blocking(move || {
-        let size = rustix::fs::fstat(&file)
-            .ok()
-            .map(|stat| stat.st_size.unsigned_abs());
-        (file, size)
-    });
-    asked
-        .await
-        .unwrap_or_else(|_| unreachable!("fstat does not panic"))
+/// The file with its bytes.
+async fn sized(file: UserFile) -> (UserFile, Option<u64>) {
+    let asked = file.clone();
+    let size = file.call(move || rustix::fs::fstat(asked.file()).ok()).await;
+    let size = size.ok().flatten().map(|stat| stat.st_size.unsigned_abs());
+    (file, size)
 }
 
 /// Ends when the import drops its counter.

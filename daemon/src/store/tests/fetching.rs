@@ -150,7 +150,10 @@ async fn into_a_users_file_nothing_is_kept() {
         let bytes = data(14, size);
         let layer = layer_of(&bytes);
         let (target, file) = output();
-        let incoming = store.begin_into(layer.hash(), layer.size(), target).unwrap();
+        let incoming = store
+            .begin_into(layer.hash(), layer.size(), target)
+            .await
+            .unwrap();
         if size > GROUP_LEN {
             incoming.set_layer(layer).unwrap();
         }
@@ -163,18 +166,18 @@ async fn into_a_users_file_nothing_is_kept() {
         assert_eq!(bytes_of(&file), bytes, "{size}");
     }
     let hash = ContentHash::of(b"z");
-    let too_much = store.begin_into(hash, u64::MAX, output().0);
+    let too_much = store.begin_into(hash, u64::MAX, output().0).await;
     assert!(matches!(
         too_much,
         Err(StoreError::OutputFull { needed: u64::MAX, .. })
     ));
     assert!(matches!(
-        store.begin_into(hash, 1, passed(b"full")),
+        store.begin_into(hash, 1, passed(b"full")).await,
         Err(StoreError::NotEmpty)
     ));
     let folder = File::open(home.path()).unwrap();
     assert!(matches!(
-        store.begin_into(hash, 1, folder.into()),
+        store.begin_into(hash, 1, folder.into()).await,
         Err(StoreError::NotRegular)
     ));
     assert_eq!(store.usage().await.unwrap().files, 0);

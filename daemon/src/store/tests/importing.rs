@@ -1,6 +1,9 @@
 //! Import and export.
 
-use std::{os::unix::fs::FileExt, sync::Mutex};
+use std::{
+    os::{fd::OwnedFd, unix::fs::FileExt},
+    sync::Mutex,
+};
 
 use tokio_util::bytes::Bytes;
 
@@ -102,7 +105,7 @@ async fn what_is_no_regular_file_is_refused() {
     let (pipe, _writer) = std::io::pipe().unwrap();
     let folder = File::open(home.path()).unwrap();
     let device = File::open("/dev/zero").unwrap();
-    for source in [pipe.into(), folder.into(), device.into()] {
+    for source in [OwnedFd::from(pipe).into(), folder.into(), device.into()] {
         assert!(matches!(
             store
                 .import_file(source, Purpose::Nothing, quiet(), &never())
@@ -119,7 +122,9 @@ async fn what_is_no_regular_file_is_refused() {
     ));
     let (_reader, pipe) = std::io::pipe().unwrap();
     assert!(matches!(
-        store.export(imported.hash, pipe.into(), quiet()).await,
+        store
+            .export(imported.hash, OwnedFd::from(pipe).into(), quiet())
+            .await,
         Err(StoreError::NotRegular)
     ));
     assert!(matches!(

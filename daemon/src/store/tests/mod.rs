@@ -20,7 +20,7 @@ mod world;
 use std::{
     fs::{self, File},
     io::{self, Seek, Write},
-    os::{fd::OwnedFd, unix::fs::MetadataExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -32,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 pub(super) use super::{layer::tests::data, *};
+pub(super) use crate::user_file::UserFile;
 
 pub(super) const GROUP_LEN: usize = GROUP as usize;
 
@@ -194,7 +195,7 @@ pub(super) fn never() -> CancellationToken {
 }
 
 /// A descriptor of a file with these bytes.
-pub(super) fn passed(bytes: &[u8]) -> OwnedFd {
+pub(super) fn passed(bytes: &[u8]) -> UserFile {
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     file.rewind().unwrap();
@@ -202,7 +203,7 @@ pub(super) fn passed(bytes: &[u8]) -> OwnedFd {
 }
 
 /// An empty file, and a second descriptor of it to look into later.
-pub(super) fn output() -> (OwnedFd, File) {
+pub(super) fn output() -> (UserFile, File) {
     let file = tempfile::tempfile().unwrap();
     (file.try_clone().unwrap().into(), file)
 }

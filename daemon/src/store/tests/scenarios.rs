@@ -346,7 +346,9 @@ async fn fetch(world: &World, store: &Store) -> Result<(), StoreError> {
 
 async fn fetch_into(world: &World, store: &Store) -> Result<(), StoreError> {
     let (target, _) = output();
-    let incoming = store.begin_into(ContentHash::of(&long()), LONG as u64, target)?;
+    let incoming = store
+        .begin_into(ContentHash::of(&long()), LONG as u64, target)
+        .await?;
     bring(&incoming, &long())?;
     incoming.commit(Purpose::Nothing).await?;
     world.ack(Ack::Delivered(long()));

@@ -161,6 +161,23 @@ impl Transfer {
         }
     }
 
+    /// Waits until the content is in the store; for its files it does not.
+    ///
+    /// # Errors
+    /// The failure that the transfer ended with.
+    pub async fn fetched(&self) -> Result<Outcome, Failure> {
+        let mut progress = self.subscribe();
+        let fetched =
+            |progress: &Progress| progress.state.is_final() || matches!(progress.state, State::Delivering);
+        let last = progress.wait_for(fetched).await;
+        match last.map(|progress| progress.state.clone()) {
+            Ok(State::Done(outcome)) => Ok(outcome),
+            Ok(State::Failed(failure)) => Err(failure),
+            Ok(_) => Ok(self.outcome()),
+            Err(_) => Err(interrupted("the transfer is gone")),
+        }
+    }
+
     /// Says what is wanted of it. A cancelled one stays so.
     pub(super) fn want(&self, intent: Intent) {
         self.intent.send_if_modified(|now| {
@@ -287,20 +304,24 @@ impl Transfer {
             known.heard = None;
         }
         match result {
-            Ok(()) => {
-                let outcome = Outcome {
-                    seconds: self.started.elapsed().as_secs_f64(),
-                    resumed: self.resumed.load(Ordering::Relaxed).unsigned_abs(),
-                    sources: self.sources(),
-                };
-                self.enter(State::Done(outcome), "");
-            }
+            Ok(()) => self.enter(State::Done(self.outcome()), ""),
             Err(failure) => {
                 let reason = failure.to_string();
                 self.enter(State::Failed(failure), reason);
             }
         }
-        lock(&self.outputs).closed = true;
+        // Those who wait for a file hear how it ended from the state.
+        drop(self.take_outputs());
+    }
+
+    /// What it has done so far.
+    #[must_use]
+    pub fn outcome(&self) -> Outcome {
+        Outcome {
+            seconds: self.started.elapsed().as_secs_f64(),
+            resumed: self.resumed.load(Ordering::Relaxed).unsigned_abs(),
+            sources: self.sources(),
+        }
     }
 }
 

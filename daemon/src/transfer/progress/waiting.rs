@@ -1,12 +1,13 @@
 //! Who waits for a transfer: people, those who read while it comes, and files that shall be written at its end.
 
-use std::{os::fd::OwnedFd, sync::Arc};
+use std::sync::Arc;
 
 use p2p_proto::Failure;
 use tokio::sync::oneshot;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::{Intent, Transfer, lock};
+use crate::user_file::UserFile;
 
 impl Transfer {
     /// Somebody waits for it. When the last one who waits is gone, a transfer that nobody wanted to go on alone ends,
@@ -28,36 +29,35 @@ impl Transfer {
         self.readers.wait().await;
     }
 
-    /// The finished content shall be written into this file too.
-    ///
-    /// # Errors
-    /// The file comes back when the transfer has ended already.
-    pub fn deliver(&self, file: OwnedFd) -> Result<oneshot::Receiver<Result<(), Failure>>, OwnedFd> {
+    /// The finished content shall be written into this file too. None when all are being written already, or the transfer
+    /// has ended.
+    pub fn deliver(&self, file: UserFile) -> Option<oneshot::Receiver<Result<(), Failure>>> {
         let mut outputs = lock(&self.outputs);
         if outputs.closed {
-            return Err(file);
+            return None;
         }
+        // Nobody else can give those a name whose tool is gone.
+        outputs.files.retain(|(_, told)| !told.is_closed());
         let (told, hears) = oneshot::channel();
         outputs.files.push((file, told));
-        Ok(hears)
+        Some(hears)
     }
 
-    /// The files that shall be written; when there is none, none can come any more.
+    /// The files that shall be written; no more can come.
     pub(in crate::transfer) fn take_outputs(&self) -> Vec<Output> {
         let mut outputs = lock(&self.outputs);
-        let files = std::mem::take(&mut outputs.files);
-        outputs.closed |= files.is_empty();
-        files
+        outputs.closed = true;
+        std::mem::take(&mut outputs.files)
     }
 }
 
 /// A file to write, and who hears how that went.
-pub(in crate::transfer) type Output = (OwnedFd, oneshot::Sender<Result<(), Failure>>);
+pub(in crate::transfer) type Output = (UserFile, oneshot::Sender<Result<(), Failure>>);
 
 #[derive(Default)]
 pub(super) struct Outputs {
     files: Vec<Output>,
-    pub(super) closed: bool,
+    closed: bool,
 }
 
 #[derive(Default)]

@@ -18,7 +18,7 @@ impl Source {
         Self { file, bytes }
     }
 
-    fn open(&self) -> OwnedFd {
+    fn open(&self) -> UserFile {
         File::open(self.file.path()).unwrap().into()
     }
 
