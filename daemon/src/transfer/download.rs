@@ -85,7 +85,7 @@ pub(super) async fn go(
                 Keep::OnlyIn(file) => Some(file.clone()),
                 Keep::InStore | Keep::Nowhere => None,
             };
-            let bringing = bring(shared, transfer, fetch, &session);
+            let bringing = Box::pin(bring(shared, transfer, fetch, &session));
             in_turn(slot, transfer, output, bringing).await?;
             tracing::info!(TRANSFER = transfer.id, CONTENT_HASH = %hash, "{} fetched", publication.name);
         }
@@ -101,9 +101,8 @@ async fn in_turn<T>(
     slot: SemaphorePermit<'_>,
     transfer: &Transfer,
     output: Option<UserFile>,
-    work: impl Future<Output = T>,
+    mut work: impl Future<Output = T> + Unpin,
 ) -> T {
-    tokio::pin!(work);
     if let Some(output) = output {
         tokio::select! {
             done = &mut work => return done,
