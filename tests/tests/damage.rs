@@ -5,7 +5,9 @@ use std::{fs, os::unix::fs::FileExt, path::PathBuf};
 use p2p_tests::{
     Peer, World,
     check::{entry, has_schema, sources},
-    data, wait,
+    data,
+    proxy::Proxy,
+    wait,
 };
 
 const MIB: u64 = 1 << 20;
@@ -159,4 +161,26 @@ fn each_of_its_publications_is_tried_until_one_has_a_holder() {
         files.len() == 3 && files.iter().all(|file| file["state"] == "complete"),
         "{listed}"
     );
+}
+
+#[test]
+fn what_is_removed_while_it_is_mended_does_not_come_back() {
+    let world = World::start(&["a"]);
+    let a = &world.peers[0];
+    let proxy = Proxy::start();
+    let b = world.behind(&proxy, "b");
+    let (source, hash) = world.file("scan.tar", 9, SIZE);
+    a.upload(&source);
+    b.json(&["fetch", "scan.tar"]);
+    spoil(a, &hash, 3 * MIB);
+    proxy.gate(0);
+    let verifying = a.begin(&["verify", "scan.tar"]);
+    wait::until("the mending", wait::SOON, || a.transfer("download", "scan.tar"));
+    a.json(&["rm", "scan.tar"]);
+    proxy.gate(u64::MAX);
+    assert_eq!(verifying.end().code, 10);
+    assert_eq!(a.json(&["list"])["files"], serde_json::json!([]));
+    assert_eq!(a.stored(), Vec::<std::path::PathBuf>::new());
+    assert_eq!(a.transfer("download", "scan.tar").expect("it")["state"], "failed");
+    assert_eq!(a.json(&["status"])["store"]["partial_files"], 0);
 }

@@ -21,7 +21,7 @@ use sqlx::{
 use super::{error::StoreError, index_log};
 
 /// Each step of the database's form, in order; its number is its place, from 1.
-const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001_store.sql"),
     include_str!("../../migrations/0002_promises.sql"),
     include_str!("../../migrations/0003_locations.sql"),

@@ -1,6 +1,10 @@
 //! What somebody wants fetched, and the transfer that does it: a new one, or one that does so already.
 
+use std::time::Duration;
+
 use p2p_proto::{Failure, PeerName, rest::publications::Publication};
+use tokio::time::timeout;
+use uuid::Uuid;
 
 use super::{
     Transfers,
@@ -42,7 +46,23 @@ impl Order {
     }
 }
 
+/// How long a transfer that is cancelled may take to end, when somebody waits for that.
+const ENDS_SOON: Duration = Duration::from_secs(10);
+
 impl Transfers {
+    /// Cancels what would add a copy of this publication to the store, and waits for its end.
+    pub async fn stop_bringing(&self, publication: Uuid) {
+        for transfer in self.all() {
+            let brings = matches!(&transfer.job, Job::Download { publication: own, kept: true, .. } if own.id == publication);
+            if brings && !transfer.progress().state.is_final() {
+                transfer.want(Intent::Cancel);
+                if timeout(ENDS_SOON, transfer.ended()).await.is_err() {
+                    tracing::warn!(TRANSFER = transfer.id, "{} is slow to end", transfer.name());
+                }
+            }
+        }
+    }
+
     /// Starts fetching a publication, or joins the account's transfer that does so already. A content that is here already is
     /// done at once.
     ///

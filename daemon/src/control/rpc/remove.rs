@@ -39,7 +39,7 @@ pub async fn remove(rpc: &ControlRpc, request: &RemoveRequest) -> Result<RemoveR
         }
         response.freed_bytes += match (request.unpublish, request.force) {
             // Withdrawn, it has no holders.
-            (true, _) => rpc.store.drop_hold(publication.id).await?,
+            (true, _) => drop_copy(rpc, publication).await?,
             (false, force) => let_go(rpc, &session, publication, force).await?,
         };
         response.dropped.push(convert::publication(publication));
@@ -90,12 +90,18 @@ async fn let_go(
             Err(failure) if !force => return Err(failure),
             Err(failure) => tracing::warn!("{} goes unasked: {failure}", publication.name),
         }
-        Ok(rpc.store.drop_hold(publication.id).await?)
+        drop_copy(rpc, publication).await
     };
     if !force {
         return rpc.announcer.after_all(session, going).await?;
     }
     going.await
+}
+
+/// What is being mended is not brought back.
+async fn drop_copy(rpc: &ControlRpc, publication: &Publication) -> Result<u64, Failure> {
+    rpc.transfers.stop_bringing(publication.id).await;
+    Ok(rpc.store.drop_hold(publication.id).await?)
 }
 
 fn last_copy(session: &Session, publication: &Publication) -> Failure {

@@ -28,6 +28,9 @@ use crate::{
 /// At most so often is progress told.
 const PROGRESS: Duration = Duration::from_millis(200);
 
+/// How long the directory may take to hear of damage before the person is told.
+const ANNOUNCE: Duration = Duration::from_secs(5);
+
 type ToClient = mpsc::Sender<Result<VerifyEvent, Status>>;
 
 /// Verifies one file, or all.
@@ -117,10 +120,26 @@ async fn one(
     let Verdict::Damaged { reason } = verdict else {
         return Ok(("good", String::new()));
     };
-    Ok(match heal(rpc, &files[0]).await {
-        Ok(from) => ("healed", format!("{reason}; healed from {from}")),
-        Err(failure) => ("damaged", format!("{reason}; {failure}")),
-    })
+    tell_the_directory(rpc).await;
+    let mut told = String::new();
+    // Each may have holders of its own.
+    for file in files {
+        match heal(rpc, file).await {
+            Ok(from) => return Ok(("healed", format!("{reason}; healed from {from}"))),
+            Err(failure) => told = failure.to_string(),
+        }
+    }
+    Ok(("damaged", format!("{reason}; {told}")))
+}
+
+/// Nobody shall be sent here for what is not whole; when it is away a ping says so later.
+async fn tell_the_directory(rpc: &ControlRpc) {
+    if let Some(session) = rpc.sessions.current() {
+        let told = tokio::time::timeout(ANNOUNCE, rpc.announcer.announce(&session)).await;
+        if !matches!(told, Ok(Ok(()))) {
+            tracing::warn!("the directory was not told of the damage; a ping will");
+        }
+    }
 }
 
 /// Fetches what is damaged from whoever has it; their names. The watcher for damage may have begun already.

@@ -1,5 +1,7 @@
 //! What the directory last said: to whom, of what, and no longer than that.
 
+use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
+
 use super::*;
 
 const ANA: AccountId = AccountId {
@@ -63,21 +65,19 @@ async fn an_answer_is_for_the_account_that_asked() {
 #[tokio::test]
 async fn answers_to_nobody_in_particular_are_dropped() {
     let home = Home::new();
-    let store = home.open().await;
     // As the build before left it.
-    let mut writer = store.inner.metadata.writer().await.unwrap();
-    let before = "DROP TABLE locations;
-        CREATE TABLE locations (
-            publication BLOB NOT NULL PRIMARY KEY CHECK (length(publication) = 16),
-            answer TEXT NOT NULL,
-            told_at TEXT NOT NULL
-        ) STRICT, WITHOUT ROWID;
-        CREATE INDEX locations_by_age ON locations (told_at);
-        INSERT INTO locations VALUES (zeroblob(16), 'to somebody', '2026-01-01T00:00:00Z');
+    fs::create_dir_all(home.path()).unwrap();
+    let file = home.path().join("metadata.db");
+    let options = SqliteConnectOptions::new().filename(file).create_if_missing(true);
+    let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+    for step in &metadata::MIGRATIONS[..2] {
+        sqlx::raw_sql(*step).execute(&mut db).await.unwrap();
+    }
+    let rows = "INSERT INTO locations VALUES (zeroblob(16), 'to somebody', '2026-01-01T00:00:00Z');
+        INSERT INTO transfers VALUES (7, 1, 'a record');
         PRAGMA user_version = 2;";
-    sqlx::raw_sql(before).execute(&mut *writer).await.unwrap();
-    drop(writer);
-    stop(store).await;
+    sqlx::raw_sql(rows).execute(&mut db).await.unwrap();
+    db.close().await.unwrap();
     let store = home.open().await;
     let mut reader = store.inner.metadata.reader().acquire().await.unwrap();
     let left = sqlx::query("SELECT 1 FROM locations")
@@ -85,6 +85,8 @@ async fn answers_to_nobody_in_particular_are_dropped() {
         .await
         .unwrap();
     assert!(left.is_empty());
+    let (transfers, last) = store.transfer_rows().await.unwrap();
+    assert_eq!((transfers.len(), transfers[0].content, last), (1, None, 7));
     keep(&store, ANA, "to ana").await;
     assert_eq!(told(&store, ANA).await, only("to ana"));
 }
