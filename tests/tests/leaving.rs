@@ -138,7 +138,7 @@ fn a_stop_ends_what_leaves_no_copy_and_leaves_nothing_of_it() {
     let told = String::from_utf8_lossy(&answer.stderr);
     assert!(told.contains("p2pd stops; start it again"), "{told}");
     b.restart();
-    let transfers = b.json(&["transfers", "--all"]);
+    let transfers = b.json(&["transfers"]);
     assert_eq!(
         entry(&transfers["transfers"], "id", "1").expect("it")["state"],
         "failed"
