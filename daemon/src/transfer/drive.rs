@@ -7,9 +7,9 @@ use p2p_proto::{Failure, FailureKind};
 
 use super::{
     Halt, Shared,
+    copy::{self, Copy},
     download::{self, Fetch},
     job::Keep,
-    place::{self, Copy},
     progress::{self, Intent, State, Transfer},
 };
 use crate::store::StoreError;
@@ -225,6 +225,6 @@ async fn go(shared: &Arc<Shared>, transfer: &Arc<Transfer>, work: &mut Work) -> 
     shared.is_of_this_account(transfer.id)?;
     match work {
         Work::Fetch(fetch) => download::go(shared, transfer, fetch).await,
-        Work::Copy(copy) => place::go(shared, transfer, copy).await,
+        Work::Copy(copy) => copy::go(shared, transfer, copy).await,
     }
 }

@@ -1,7 +1,7 @@
 //! What to fetch from whom: the only place that decides. Knows nothing of the control socket.
 //!
 //! A [`Transfer`] is one download, one upload, or one copy on another peer ([`job`]). [`Transfers`] owns them all and
-//! runs each ([`drive`]): a go of [`download`] or [`place`], a wait when nobody can help now, and the next go with what is
+//! runs each ([`drive`]): a go of [`download`] or [`copy`], a wait when nobody can help now, and the next go with what is
 //! there.
 //! [`locate`] says who has a content, [`plan`] which piece comes next, [`source`] talks to one holder, [`deliver`] brings
 //! the bytes to the person who waits; [`publish`] is the way in, and [`pending`] asks again for what the directory did not
@@ -12,6 +12,7 @@
 //! store had made durable.
 
 mod accounts;
+mod copy;
 pub mod deliver;
 pub mod download;
 mod drive;
@@ -42,13 +43,14 @@ use p2p_service::lifecycle::Lifecycle;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use self::{
+    copy::Copy,
     download::Fetch,
     drive::{Work, run},
     job::{Job, Keep},
     journal::{AccountId, Journal},
     line::Lines,
     locate::Locator,
-    place::{Copy, Replication},
+    place::Replication,
     progress::{Intent, State, Transfer},
     registry::Registry,
 };
