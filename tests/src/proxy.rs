@@ -82,6 +82,12 @@ impl Proxy {
         format!("[peer]\nadvertise = [\"{}\"]\n", self.address)
     }
 
+    /// As a directory's address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("https://{}", self.address)
+    }
+
     /// Puts the peer behind it.
     pub fn leads_to(&self, port: u16) {
         self.shared.target.store(port, Ordering::SeqCst);

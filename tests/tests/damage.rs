@@ -9,6 +9,7 @@ use p2p_tests::{
     proxy::Proxy,
     wait,
 };
+use serde_json::Value;
 
 const MIB: u64 = 1 << 20;
 const SIZE: u64 = 5 * MIB + 3;
@@ -183,4 +184,40 @@ fn what_is_removed_while_it_is_mended_does_not_come_back() {
     assert_eq!(a.stored(), Vec::<std::path::PathBuf>::new());
     assert_eq!(a.transfer("download", "scan.tar").expect("it")["state"], "failed");
     assert_eq!(a.json(&["status"])["store"]["partial_files"], 0);
+}
+
+#[test]
+fn what_is_removed_under_each_of_its_names_is_mended_under_none() {
+    let world = World::start(&["a"]);
+    let a = &world.peers[0];
+    let proxy = Proxy::start();
+    let b = world.behind(&proxy, "b");
+    let (source, hash) = world.file("scan.tar", 9, SIZE);
+    let names = ["scan.tar", "other.tar"];
+    for name in names {
+        a.json(&["upload", source.to_str().expect("a path"), "--name", name]);
+        b.json(&["fetch", name]);
+    }
+    spoil(a, &hash, 3 * MIB);
+    proxy.gate(0);
+    let verifying = a.begin(&["verify", "scan.tar"]);
+    let mended = wait::until("the mending", wait::SOON, || {
+        names
+            .into_iter()
+            .find(|name| a.transfer("download", name).is_some())
+    });
+    // The other one first: nothing is under way for that.
+    let other = names.into_iter().find(|name| *name != mended).expect("two names");
+    a.json(&["rm", other]);
+    a.json(&["rm", mended]);
+    proxy.gate(u64::MAX);
+    assert_eq!(verifying.end().code, 10);
+    wait::until("all to end", wait::SOON, || {
+        let all = a.json(&["transfers"]);
+        let all = all["transfers"].as_array().expect("transfers").clone();
+        let over = |one: &Value| one["state"] == "done" || one["state"] == "failed";
+        all.iter().all(over).then_some(())
+    });
+    assert_eq!(a.json(&["list"])["files"], serde_json::json!([]));
+    assert_eq!(a.stored(), Vec::<std::path::PathBuf>::new());
 }

@@ -1,6 +1,6 @@
 //! Publications whose answers are lost on the way: the directory has the name, and the peer does not know it.
 
-use p2p_tests::{Peer, World, data, meddler::Meddler, wait};
+use p2p_tests::{Peer, World, data, meddler::Meddler, proxy::Proxy, wait};
 
 const MIB: u64 = 1 << 20;
 
@@ -140,4 +140,40 @@ fn what_was_uploaded_twice_and_withdrawn_does_not_come_back() {
     b.fails(6, &["info", "scan.tar"]);
     assert_eq!(held(b), 1);
     assert_eq!(b.stored().len(), 1, "{:?}", b.stored());
+}
+
+fn port(url: &str) -> u16 {
+    let port = url.rsplit(':').next().and_then(|port| port.parse().ok());
+    port.expect("a port")
+}
+
+#[test]
+fn a_directory_that_is_another_one_for_a_while_decides_nothing() {
+    let world = World::start(&["b"]);
+    let meddler = Meddler::start(&world.directory, "nothing", "nothing");
+    let proxy = Proxy::start();
+    proxy.leads_to(port(&meddler.url()));
+    let mut a = world.peer("a", "");
+    let login = a.try_login(&proxy.url(), &world.directory.fingerprint, &world.ana);
+    assert_eq!(login.code, 0, "{}", login.err);
+    let (scan, hash) = world.file("scan.tar", 1, 3 * MIB);
+    meddler.loses(PUBLISH, 4);
+    a.fails(8, &["upload", scan.to_str().expect("a path")]);
+    wait::until("p2pd asks again", wait::SOON, || {
+        (meddler.left() == 0).then_some(())
+    });
+    // Its certificate is of another authority.
+    let stranger = World::start(&[]);
+    proxy.leads_to(stranger.directory.port);
+    proxy.cut();
+    let before = proxy.passed();
+    a.restart_after_kill();
+    // The hellos of several connections: a ping's, and those of who asks for the publication.
+    wait::until("p2pd asks the stranger", wait::SOON, || {
+        (proxy.passed() > before + 3000).then_some(())
+    });
+    proxy.leads_to(port(&meddler.url()));
+    proxy.cut();
+    until_held(&a, 1);
+    downloads(&world, "scan.tar", &hash);
 }

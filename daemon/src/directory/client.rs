@@ -17,7 +17,7 @@ use p2p_proto::{
         session::{Credentials, LoginRequest, LoginResponse, PingRequest, PingResponse, RenewRequest},
     },
 };
-use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use reqwest::{Method, RequestBuilder, Response};
 use rustls::{CertificateError, Error as TlsError};
 use serde::{Serialize, de::DeserializeOwned};
 use uuid::Uuid;
@@ -43,8 +43,10 @@ type Refused = Failure;
 /// Why a publication was not confirmed.
 #[derive(Debug)]
 pub enum PublishError {
-    /// The directory does not have it: it was never asked, or said no.
+    /// The directory says no to it.
     Refused(Failure),
+    /// It was not asked, or did not look at it: what was so before is so still.
+    NotAsked(Failure),
     /// The answer was lost: it may have it.
     Unknown(Failure),
 }
@@ -120,20 +122,28 @@ impl DirectoryClient {
     /// # Errors
     /// See [`Self::login`]; and whether the directory may have it all the same.
     pub async fn publish(&self, body: &PublishRequest) -> Result<Publication, PublishError> {
-        use PublishError::{Refused, Unknown};
+        use PublishError::{NotAsked, Refused, Unknown};
         let request = self.request(Method::POST, "/publications").json(body);
         let response = request.send().await.map_err(|error| match error.is_connect() {
-            true => Refused(self.away(&error)),
+            true => NotAsked(self.away(&error)),
             false => Unknown(self.away(&error)),
         })?;
-        let status = response.status();
-        if status.is_success() {
+        if response.status().is_success() {
             return self.body(response).await.map_err(Unknown);
         }
         match self.problem(response).await {
-            // What failed over there may have failed after it was written.
-            Ok(problem) if status == StatusCode::INTERNAL_SERVER_ERROR => Err(Unknown(self.refusal(problem))),
-            Ok(problem) => Err(Refused(self.refusal(problem))),
+            Ok(problem) => Err(match problem.kind() {
+                Some(
+                    ProblemKind::NoSession
+                    | ProblemKind::TooMany
+                    | ProblemKind::Unavailable
+                    | ProblemKind::Timeout
+                    | ProblemKind::ApiLevel,
+                ) => NotAsked(self.refusal(problem)),
+                // What failed over there may have failed after it was written.
+                None | Some(ProblemKind::Internal) => Unknown(self.refusal(problem)),
+                Some(_) => Refused(self.refusal(problem)),
+            }),
             // Of somebody between.
             Err(strange) => Err(Unknown(strange)),
         }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Order, Transfers,
-    progress::{State, Transfer},
+    progress::{Intent, State, Transfer},
 };
 use crate::store::{Damaged, Store};
 
@@ -153,12 +153,19 @@ async fn round(transfers: Transfers, content: Damaged) -> ContentHash {
     let last = content.publications.last().map(|publication| publication.id);
     for publication in content.publications {
         let (id, name) = (publication.id, publication.name.clone());
+        if !transfers.holds(id).await {
+            continue;
+        }
         let order = Order {
             wait: Some(id) == last,
             ..Order::copy(publication, None)
         };
         match transfers.start(order).await {
             Ok(begun) => {
+                if !transfers.holds(id).await {
+                    // Removed in this moment.
+                    begun.transfer.want(Intent::Cancel);
+                }
                 if matches!(came_to(&begun.transfer).await, Came::Over) {
                     break;
                 }

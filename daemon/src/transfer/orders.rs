@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use p2p_proto::{Failure, PeerName, rest::publications::Publication};
+use p2p_proto::{Failure, FailureKind, PeerName, rest::publications::Publication};
 use tokio::time::timeout;
 use uuid::Uuid;
 
@@ -50,17 +50,27 @@ impl Order {
 const ENDS_SOON: Duration = Duration::from_secs(10);
 
 impl Transfers {
+    /// It is held here; what was removed meanwhile is not mended.
+    pub async fn holds(&self, publication: Uuid) -> bool {
+        matches!(self.0.store.hold(publication).await, Ok(Some(_)))
+    }
+
     /// Cancels what would add a copy of this publication to the store, and waits for its end.
-    pub async fn stop_bringing(&self, publication: Uuid) {
+    ///
+    /// # Errors
+    /// When one is about to hold it, and takes its time.
+    pub async fn stop_bringing(&self, publication: Uuid) -> Result<(), Failure> {
         for transfer in self.all() {
             let brings = matches!(&transfer.job, Job::Download { publication: own, kept: true, .. } if own.id == publication);
             if brings && !transfer.progress().state.is_final() {
                 transfer.want(Intent::Cancel);
                 if timeout(ENDS_SOON, transfer.ended()).await.is_err() {
-                    tracing::warn!(TRANSFER = transfer.id, "{} is slow to end", transfer.name());
+                    let message = format!("{} is being written just now", transfer.name());
+                    return Err(Failure::new(FailureKind::Internal, message).hint("Try again"));
                 }
             }
         }
+        Ok(())
     }
 
     /// Starts fetching a publication, or joins the account's transfer that does so already. A content that is here already is

@@ -135,10 +135,10 @@ impl Publisher {
         let mut sessions = self.sessions().subscribe();
         loop {
             sessions.borrow_and_update();
-            for wanted in self.pending.all() {
-                if let Settled::NotYet(failure) = self.settle(&wanted).await? {
-                    tracing::debug!("{}: {failure}", wanted.request.name);
-                }
+            tokio::select! {
+                // What it is at is durable, and asked for again by the next run.
+                () = stop.cancelled() => return Ok(()),
+                () = self.settle_all() => {}
             }
             let waiting = !self.pending.all().is_empty();
             tokio::select! {
@@ -146,6 +146,17 @@ impl Publisher {
                 () = self.pending.more.notified() => {}
                 () = tokio::time::sleep(ASK_AGAIN), if waiting => {}
                 changed = sessions.changed(), if waiting => changed?,
+            }
+        }
+    }
+
+    async fn settle_all(&self) {
+        for wanted in self.pending.all() {
+            let name = &wanted.request.name;
+            match self.settle(&wanted).await {
+                Ok(Settled::Now) => {}
+                Ok(Settled::NotYet(failure)) => tracing::debug!("{name}: {failure}"),
+                Err(failure) => tracing::warn!("{name} is not settled: {failure}"),
             }
         }
     }

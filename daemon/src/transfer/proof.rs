@@ -1,16 +1,17 @@
 //! Whether a peer has the copy that it says it has. Its word, also to the directory, is only a word: one piece of the
 //! content, of this peer's choosing, is read back there under a grant like any reader's, and verified. Whoever gives
-//! another one, or opens nothing, has lied, and the directory is told. Owns nothing; a crash leaves nothing.
+//! another one, or opens nothing while the directory lists it, has lied, and the directory is told. Owns nothing; a crash leaves nothing.
 
 use std::{sync::Arc, time::Duration};
 
 use p2p_proto::rest::{
+    location::Holder,
     publications::Publication,
     reports::{Fault, ReportRequest},
 };
 use tokio::time::timeout;
 
-use super::{Shared, progress::Heard, source::SourceError};
+use super::{Shared, locate, progress::Heard, source::SourceError};
 use crate::{
     identity::session::Session,
     peer::{
@@ -26,6 +27,9 @@ use crate::{
 
 /// The connections, a layer when there is none here, and one piece; in seconds a slow line brings that.
 const TIME: Duration = Duration::from_secs(60);
+
+/// Who refuses is asked again after this.
+const MOMENT: Duration = Duration::from_secs(2);
 
 /// Why a copy does not count.
 #[derive(Debug, thiserror::Error)]
@@ -47,9 +51,21 @@ pub(super) async fn read_back(
     grant: &str,
     heard: Heard,
 ) -> Result<(), Unproven> {
-    let reading = read(shared, session, target, publication, grant, heard);
-    let slow = |_| SourceError::Gone(format!("gave no piece in {} s", TIME.as_secs()));
-    match timeout(TIME, reading).await.map_err(slow).flatten() {
+    let first = self::read(shared, session, target, publication, grant, heard.clone());
+    let mut read = in_time(Box::pin(first)).await;
+    if matches!(read, Err(SourceError::Bad(Fault::Protocol))) {
+        // It may have dropped the copy, or found it damaged, and the directory is about to hear of that.
+        tokio::time::sleep(MOMENT).await;
+        let located = locate::ask(session, publication).await;
+        let located = located.map_err(|away| Unproven::Unread(away.message))?;
+        let is_listed = |holder: &Holder| holder.peer_id == target.peer_id;
+        if !located.holders.iter().any(is_listed) {
+            return Err(Unproven::Unread("it is no holder any more".to_owned()));
+        }
+        let again = self::read(shared, session, target, publication, &located.grant, heard);
+        read = in_time(Box::pin(again)).await;
+    }
+    match read {
         Ok(()) => Ok(()),
         Err(SourceError::Bad(fault)) => {
             tracing::warn!(PEER = %target.peer_id, "{}: {} said it has the copy and does not",
@@ -59,6 +75,11 @@ pub(super) async fn read_back(
         }
         Err(error) => Err(Unproven::Unread(error.to_string())),
     }
+}
+
+async fn in_time(reading: impl Future<Output = Result<(), SourceError>>) -> Result<(), SourceError> {
+    let slow = |_| SourceError::Gone(format!("gave no piece in {} s", TIME.as_secs()));
+    timeout(TIME, reading).await.map_err(slow).flatten()
 }
 
 async fn read(
@@ -108,7 +129,8 @@ async fn layer(
     }
     let layer = words::layer(session, target, grant, what, &Heard::default()).await;
     layer.map_err(|error| match error {
-        CallError::Refused(_) => SourceError::Bad(Fault::Protocol),
+        // It may be about its version.
+        CallError::Refused(why) => SourceError::Gone(why),
         other => other.into(),
     })
 }

@@ -190,11 +190,11 @@ impl Publisher {
     async fn publish(&self, wanted: Wanted) -> Result<Publication, Failure> {
         let published = match self.settle_earlier(&wanted).await {
             Ok(()) => self.register(&wanted).await,
-            Err(failure) => Err(PublishError::Refused(failure)),
+            Err(failure) => Err(PublishError::NotAsked(failure)),
         };
         match published {
             Ok(publication) => Ok(publication),
-            Err(PublishError::Refused(failure)) => {
+            Err(PublishError::Refused(failure) | PublishError::NotAsked(failure)) => {
                 self.give_up(wanted.request.id, wanted.request.hash).await?;
                 Err(failure)
             }
@@ -225,10 +225,7 @@ impl Publisher {
         let (id, name) = (wanted.request.id, &wanted.request.name);
         match self.register(wanted).await {
             Ok(_) => {}
-            Err(PublishError::Unknown(failure)) => return Ok(Settled::NotYet(failure)),
-            Err(PublishError::Refused(failure))
-                if matches!(failure.kind, FailureKind::Unreachable | FailureKind::NotLoggedIn) =>
-            {
+            Err(PublishError::Unknown(failure) | PublishError::NotAsked(failure)) => {
                 return Ok(Settled::NotYet(failure));
             }
             Err(PublishError::Refused(failure)) => {
@@ -247,18 +244,16 @@ impl Publisher {
     }
 
     async fn register(&self, wanted: &Wanted) -> Result<Publication, PublishError> {
-        let session = self.sessions.require().map_err(PublishError::Refused)?;
+        let session = self.sessions.require().map_err(PublishError::NotAsked)?;
         if AccountId::of(&session) != wanted.account {
             let message = "another account is logged in now; nothing was published";
             let failure = Failure::new(FailureKind::NotPermitted, message);
-            return Err(PublishError::Refused(failure));
+            return Err(PublishError::NotAsked(failure));
         }
         let publication = match session.client.publish(&wanted.request).await {
             Err(PublishError::Unknown(first)) => match session.client.publish(&wanted.request).await {
                 // Nothing is known of the first.
-                Err(PublishError::Refused(again)) if again.kind == FailureKind::Unreachable => {
-                    return Err(PublishError::Unknown(first));
-                }
+                Err(PublishError::NotAsked(_)) => return Err(PublishError::Unknown(first)),
                 other => other?,
             },
             other => other?,

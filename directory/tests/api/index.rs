@@ -1,5 +1,7 @@
 //! `POST /index` and what pings say of it.
 
+use axum::http::Method;
+use p2p_directory::admin::types::{USERS, User};
 use p2p_proto::{
     index::{Hold, HoldState, IndexDigest},
     rest::{
@@ -197,4 +199,24 @@ async fn the_last_copy_is_not_let_go_and_one_that_may_go_is_no_copy() {
             ProblemKind::NotFound
         );
     }
+}
+
+#[tokio::test]
+async fn a_copy_of_a_disabled_account_is_no_copy() {
+    let directory = Directory::with_users(&["ana", "bob"]).await;
+    let mut one = directory.peer("ana", "one").await;
+    let mut two = directory.peer("bob", "two").await;
+    let id = one.put("x", "x").await.id;
+    one.hold(&[id], HoldState::Complete).await;
+    two.hold(&[id], HoldState::Complete).await;
+    let disabled: User = directory
+        .admin
+        .call(Method::POST, &format!("{USERS}/bob/disable"))
+        .await
+        .unwrap();
+    assert!(disabled.disabled);
+    assert_eq!(
+        problem_kind(release(&one, id, false).await).await,
+        ProblemKind::LastCopy
+    );
 }

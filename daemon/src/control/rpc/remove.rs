@@ -98,10 +98,12 @@ async fn let_go(
     going.await
 }
 
-/// What is being mended is not brought back.
+/// What is being mended is not brought back, also not by a transfer that begins in this moment.
 async fn drop_copy(rpc: &ControlRpc, publication: &Publication) -> Result<u64, Failure> {
-    rpc.transfers.stop_bringing(publication.id).await;
-    Ok(rpc.store.drop_hold(publication.id).await?)
+    rpc.transfers.stop_bringing(publication.id).await?;
+    let freed = rpc.store.drop_hold(publication.id).await?;
+    rpc.transfers.stop_bringing(publication.id).await?;
+    Ok(freed + rpc.store.drop_hold(publication.id).await?)
 }
 
 fn last_copy(session: &Session, publication: &Publication) -> Failure {

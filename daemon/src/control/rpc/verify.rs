@@ -22,7 +22,10 @@ use super::{ControlRpc, EVENTS, Events, info};
 use crate::{
     control::convert,
     store::{HeldFile, Verdict},
-    transfer::Order,
+    transfer::{
+        Order,
+        progress::{Intent, Progress, State},
+    },
 };
 
 /// At most so often is progress told.
@@ -124,6 +127,10 @@ async fn one(
     let mut told = String::new();
     // Each may have holders of its own.
     for file in files {
+        if !rpc.transfers.holds(file.id).await {
+            // Removed meanwhile.
+            continue;
+        }
         match heal(rpc, file).await {
             Ok(from) => return Ok(("healed", format!("{reason}; healed from {from}"))),
             Err(failure) => told = failure.to_string(),
@@ -146,11 +153,11 @@ async fn tell_the_directory(rpc: &ControlRpc) {
 async fn heal(rpc: &ControlRpc, file: &Publication) -> Result<String, Failure> {
     let order = Order::copy(file.clone(), None);
     let transfer = Arc::clone(&rpc.transfers.start(order).await?.transfer);
+    if !rpc.transfers.holds(file.id).await {
+        rpc.transfers.want(transfer.id, Intent::Cancel)?;
+    }
     let mut progress = transfer.subscribe();
-    let waits = |now: &crate::transfer::progress::Progress| {
-        use crate::transfer::progress::State;
-        now.state.is_final() || matches!(now.state, State::Waiting | State::Paused)
-    };
+    let waits = |now: &Progress| now.state.is_final() || matches!(now.state, State::Waiting | State::Paused);
     let now = progress.wait_for(waits).await.map(|now| now.clone());
     match now {
         Ok(now) if !now.state.is_final() => Err(Failure::new(FailureKind::NoHolderOnline, now.reason)),

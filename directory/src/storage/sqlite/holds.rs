@@ -284,7 +284,7 @@ impl HoldStore for Sqlite {
 }
 
 impl Sqlite {
-    /// Another peer holds all of it, was not told that it may drop it, and is not known to be a bad holder.
+    /// Another peer holds all of it, may serve it, was not told that it may drop it, and is not known to be a bad holder.
     async fn is_kept_elsewhere(
         &self,
         tx: &mut Write,
@@ -294,8 +294,9 @@ impl Sqlite {
         let row = sqlx::query(concat!(
             "SELECT ",
             report_count!("h.peer", "h.publication", "?3"),
-            " AS reports FROM holds h \
-             WHERE h.publication = ?1 AND h.peer <> ?2 AND h.state = ?5 AND h.released = 0 AND reports < ?4 LIMIT 1",
+            " AS reports FROM holds h JOIN peers p ON p.id = h.peer JOIN users u ON u.id = p.owner \
+             WHERE h.publication = ?1 AND h.peer <> ?2 AND h.state = ?5 AND h.released = 0 AND reports < ?4 \
+             AND u.disabled = 0 AND NOT EXISTS (SELECT 1 FROM denied_peers d WHERE d.peer = h.peer) LIMIT 1",
         ))
         .bind(rows::blob(publication))
         .bind(session.peer.as_bytes().to_vec())
