@@ -59,7 +59,7 @@ pub struct Control {
     /// The group whose members may use the socket of the system service.
     pub group: String,
     /// A personal session is for the whole group.
-    pub shared_session: Later<No>,
+    pub shared_session: bool,
 }
 
 /// `[directory]`
@@ -164,7 +164,7 @@ impl Default for Control {
     fn default() -> Self {
         Self {
             group: "p2pd".into(),
-            shared_session: Later::default(),
+            shared_session: false,
         }
     }
 }
@@ -243,16 +243,7 @@ pub struct Later<T>(std::marker::PhantomData<T>);
 
 impl<'de, T: OnlyValue> Deserialize<'de> for Later<T> {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Given {
-            Truth(bool),
-            Text(String),
-        }
-        let text = match Given::deserialize(deserializer)? {
-            Given::Truth(truth) => truth.to_string(),
-            Given::Text(text) => text,
-        };
+        let text = String::deserialize(deserializer)?;
         if T::is_default(&text) {
             return Ok(Self(std::marker::PhantomData));
         }
@@ -276,7 +267,7 @@ macro_rules! only {
     )*};
 }
 
-only!(No = "false", Unlimited = "unlimited", Nowhere = "");
+only!(Unlimited = "unlimited", Nowhere = "");
 
 #[cfg(test)]
 mod tests {

@@ -27,17 +27,20 @@ fn line(level: &str, code: &str, message: String, fix: impl Into<String>) -> Hea
     }
 }
 
-/// Every line that holds now.
+/// Every line that holds now and this user may see: what names a file only those who may use the session.
 ///
 /// # Errors
 /// When the store cannot be asked.
 pub async fn lines(
     rpc: &ControlRpc,
+    uid: u32,
     session: Option<&Session>,
     usage: &Usage,
 ) -> Result<Vec<HealthLine>, Failure> {
     let mut lines = Vec::new();
-    of_content(rpc, &mut lines).await?;
+    if rpc.acts(uid) {
+        of_content(rpc, &mut lines).await?;
+    }
     if let Some(session) = session {
         of_session(rpc, session, &mut lines);
     }
@@ -45,7 +48,7 @@ pub async fn lines(
         let message = format!("no space for more files in {}", usage.path.display());
         lines.push(line("warning", "disk_full", message, "p2pctl rm FILE"));
     }
-    of_transfers(rpc, &mut lines);
+    of_transfers(rpc, uid, &mut lines);
     Ok(lines)
 }
 
@@ -77,12 +80,13 @@ async fn of_content(rpc: &ControlRpc, lines: &mut Vec<HealthLine>) -> Result<(),
 }
 
 /// Which transfers nobody feeds.
-fn of_transfers(rpc: &ControlRpc, lines: &mut Vec<HealthLine>) {
+fn of_transfers(rpc: &ControlRpc, uid: u32, lines: &mut Vec<HealthLine>) {
     let now = Timestamp::now();
     let stalled: Vec<_> = rpc
         .transfers
         .of_account()
         .into_iter()
+        .filter(|transfer| rpc.sees(uid, transfer))
         .map(|transfer| (transfer.progress(), transfer))
         .filter(|(progress, _)| {
             matches!(progress.state, State::Waiting)

@@ -24,6 +24,8 @@ pub struct Here {
     pub peer_name: PeerName,
     /// Where others dial it.
     pub addresses: Vec<SocketAddr>,
+    /// The Unix user who logs in; 0 for the machine.
+    pub made_by: u32,
 }
 
 /// What a login brought.
@@ -90,6 +92,7 @@ pub async fn login(
             .copied()
             .filter(|address| !answered.contains(address))
             .collect(),
+        made_by: here.made_by,
     };
     if let Err(refused) = make_place_for(sessions, store, &record).await {
         let fresh = DirectoryClient::new(url.as_str(), &ca.pem, Some(&record.token))?;

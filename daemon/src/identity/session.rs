@@ -61,6 +61,9 @@ pub struct SessionRecord {
     pub ping_interval_ms: u64,
     /// Addresses that were advertised at login and did not answer the directory.
     pub unreachable: Vec<std::net::SocketAddr>,
+    /// The Unix user who logged in; 0 for the machine.
+    #[serde(default)]
+    pub made_by: u32,
 }
 
 impl SessionRecord {
@@ -137,6 +140,9 @@ struct Known {
     /// Whose files the store holds.
     #[serde(default)]
     account: Option<Account>,
+    /// The Unix user who made the last session; 0 for the machine.
+    #[serde(default)]
+    made_by: u32,
 }
 
 /// An account of a cluster.
@@ -258,6 +264,15 @@ impl Sessions {
         self.known().account.clone()
     }
 
+    /// The Unix user who made the session, or the last one; 0 for the machine.
+    #[must_use]
+    pub fn made_by(&self) -> u32 {
+        match self.current() {
+            Some(session) => session.record.made_by,
+            None => self.known().made_by,
+        }
+    }
+
     /// Begins or replaces the session; it is on disk when this returns.
     ///
     /// # Errors
@@ -274,6 +289,7 @@ impl Sessions {
                 user_id: record.user_id,
                 user: record.user.clone(),
             });
+            known.made_by = record.made_by;
             write_json(&self.known_file, &*known)?;
         }
         write_json(&self.file, record)?;

@@ -212,9 +212,13 @@ impl Transfers {
     pub fn get(&self, id: u64) -> Result<Arc<Transfer>, Failure> {
         let found = self.0.registry.get(id).map(|entry| entry.transfer);
         let found = found.filter(|_| self.0.is_of_last_account(id));
-        found.ok_or_else(|| {
-            Failure::new(FailureKind::NotFound, format!("no transfer {id}")).hint("p2pctl transfers")
-        })
+        found.ok_or_else(|| Self::unknown(id))
+    }
+
+    /// The answer for a transfer that is not there.
+    #[must_use]
+    pub fn unknown(id: u64) -> Failure {
+        Failure::new(FailureKind::NotFound, format!("no transfer {id}")).hint("p2pctl transfers")
     }
 
     /// Says what is wanted of a transfer.

@@ -37,7 +37,7 @@ pub async fn probe(
 }
 
 /// Logs in.
-pub async fn login(rpc: &ControlRpc, request: LoginRequest) -> Result<LoginResponse, Failure> {
+pub async fn login(rpc: &ControlRpc, uid: u32, request: LoginRequest) -> Result<LoginResponse, Failure> {
     let password = Zeroizing::new(request.password);
     let url = directory(rpc, &request.directory)?;
     let trust = match request.trust {
@@ -49,6 +49,7 @@ pub async fn login(rpc: &ControlRpc, request: LoginRequest) -> Result<LoginRespo
     let here = Here {
         peer_name: rpc.config.peer_name.clone().unwrap_or_else(address::host_name),
         addresses: address::advertised(&rpc.config.peer.advertise, &rpc.listening).await,
+        made_by: uid,
     };
     let done = login::login(
         &rpc.sessions,

@@ -83,6 +83,15 @@ fn uid<T>(request: &Request<T>) -> Result<u32, Failure> {
         .ok_or_else(|| Failure::new(FailureKind::NotPermitted, "the caller's user is unknown"))
 }
 
+impl ControlRpc {
+    /// The caller, who may use the session.
+    async fn acting<T: Sync>(&self, request: &Request<T>) -> Result<u32, Failure> {
+        let uid = uid(request)?;
+        self.must_act(uid).await?;
+        Ok(uid)
+    }
+}
+
 #[tonic::async_trait]
 impl ControlService for ControlRpc {
     type UploadStream = Events<UploadEvent>;
@@ -97,30 +106,38 @@ impl ControlService for ControlRpc {
         &self,
         request: Request<ProbeDirectoryRequest>,
     ) -> Result<Response<ProbeDirectoryResponse>, Status> {
+        self.must_own(uid(&request)?).await?;
         Ok(Response::new(login::probe(self, &request.into_inner()).await?))
     }
 
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
-        Ok(Response::new(login::login(self, request.into_inner()).await?))
+        let uid = uid(&request)?;
+        self.must_own(uid).await?;
+        Ok(Response::new(
+            login::login(self, uid, request.into_inner()).await?,
+        ))
     }
 
-    async fn logout(&self, _: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
+    async fn logout(&self, request: Request<LogoutRequest>) -> Result<Response<LogoutResponse>, Status> {
+        self.must_own(uid(&request)?).await?;
         Ok(Response::new(logout::logout(self).await?))
     }
 
-    async fn whoami(&self, _: Request<WhoamiRequest>) -> Result<Response<WhoamiResponse>, Status> {
+    async fn whoami(&self, request: Request<WhoamiRequest>) -> Result<Response<WhoamiResponse>, Status> {
+        self.acting(&request).await?;
         Ok(Response::new(status::whoami(self)?))
     }
 
-    async fn status(&self, _: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
-        Ok(Response::new(status::status(self).await?))
+    async fn status(&self, request: Request<StatusRequest>) -> Result<Response<StatusResponse>, Status> {
+        let uid = uid(&request)?;
+        Ok(Response::new(status::status(self, uid).await?))
     }
 
     async fn open_slot(
         &self,
         request: Request<OpenSlotRequest>,
     ) -> Result<Response<OpenSlotResponse>, Status> {
-        let uid = uid(&request)?;
+        let uid = self.acting(&request).await?;
         Ok(Response::new(open_slot::open_slot(
             self,
             uid,
@@ -129,7 +146,7 @@ impl ControlService for ControlRpc {
     }
 
     async fn upload(&self, request: Request<UploadRequest>) -> Result<Response<Self::UploadStream>, Status> {
-        let uid = uid(&request)?;
+        let uid = self.acting(&request).await?;
         Ok(Response::new(upload::file(self, uid, &request.into_inner())?))
     }
 
@@ -137,13 +154,14 @@ impl ControlService for ControlRpc {
         &self,
         request: Request<Streaming<UploadStreamRequest>>,
     ) -> Result<Response<UploadStreamResponse>, Status> {
-        let uid = uid(&request)?;
+        let uid = self.acting(&request).await?;
         Ok(Response::new(
             upload::stream(self, uid, request.into_inner()).await?,
         ))
     }
 
     async fn resolve(&self, request: Request<ResolveRequest>) -> Result<Response<Publication>, Status> {
+        self.acting(&request).await?;
         Ok(Response::new(info::resolve(self, &request.into_inner()).await?))
     }
 
@@ -151,36 +169,41 @@ impl ControlService for ControlRpc {
         &self,
         request: Request<DownloadRequest>,
     ) -> Result<Response<Self::DownloadStream>, Status> {
-        let uid = uid(&request)?;
+        let uid = self.acting(&request).await?;
         Ok(Response::new(
             download::download(self, uid, request.into_inner()).await?,
         ))
     }
 
     async fn fetch(&self, request: Request<FetchRequest>) -> Result<Response<Self::FetchStream>, Status> {
-        let uid = uid(&request)?;
+        let uid = self.acting(&request).await?;
         Ok(Response::new(
             download::fetch(self, uid, &request.into_inner()).await?,
         ))
     }
 
-    async fn list(&self, _: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+    async fn list(&self, request: Request<ListRequest>) -> Result<Response<ListResponse>, Status> {
+        self.acting(&request).await?;
         Ok(Response::new(list::list(self).await?))
     }
 
     async fn search(&self, request: Request<SearchRequest>) -> Result<Response<SearchResponse>, Status> {
+        self.acting(&request).await?;
         Ok(Response::new(search::search(self, request.into_inner()).await?))
     }
 
     async fn info(&self, request: Request<InfoRequest>) -> Result<Response<InfoResponse>, Status> {
+        self.acting(&request).await?;
         Ok(Response::new(info::info(self, &request.into_inner()).await?))
     }
 
-    async fn peers(&self, _: Request<PeersRequest>) -> Result<Response<PeersResponse>, Status> {
+    async fn peers(&self, request: Request<PeersRequest>) -> Result<Response<PeersResponse>, Status> {
+        self.acting(&request).await?;
         Ok(Response::new(peers::peers(self).await?))
     }
 
     async fn remove(&self, request: Request<RemoveRequest>) -> Result<Response<RemoveResponse>, Status> {
+        self.acting(&request).await?;
         Ok(Response::new(remove::remove(self, &request.into_inner()).await?))
     }
 
@@ -188,44 +211,56 @@ impl ControlService for ControlRpc {
         &self,
         request: Request<ReplicateRequest>,
     ) -> Result<Response<Self::ReplicateStream>, Status> {
-        let uid = uid(&request)?;
+        let uid = self.acting(&request).await?;
         Ok(Response::new(
             replicate::replicate(self, uid, request.into_inner()).await?,
         ))
     }
 
-    async fn transfers(&self, _: Request<TransfersRequest>) -> Result<Response<TransfersResponse>, Status> {
-        Ok(Response::new(transfers::list(&self.transfers)))
+    async fn transfers(
+        &self,
+        request: Request<TransfersRequest>,
+    ) -> Result<Response<TransfersResponse>, Status> {
+        Ok(Response::new(transfers::list(self, uid(&request)?)))
     }
 
     async fn watch_transfers(
         &self,
-        _: Request<TransfersRequest>,
+        request: Request<TransfersRequest>,
     ) -> Result<Response<Self::WatchTransfersStream>, Status> {
-        Ok(Response::new(transfers::watch(self)))
+        Ok(Response::new(transfers::watch(self, uid(&request)?)))
     }
 
     async fn wait(&self, request: Request<TransferId>) -> Result<Response<Self::WaitStream>, Status> {
-        Ok(Response::new(transfers::wait(self, &request.into_inner())?))
+        let uid = uid(&request)?;
+        Ok(Response::new(transfers::wait(self, uid, &request.into_inner())?))
     }
 
     async fn pause(&self, request: Request<TransferId>) -> Result<Response<Transfer>, Status> {
+        let uid = uid(&request)?;
         Ok(Response::new(
-            transfers::pause(self, &request.into_inner()).await?,
+            transfers::pause(self, uid, &request.into_inner()).await?,
         ))
     }
 
     async fn resume(&self, request: Request<TransferId>) -> Result<Response<Transfer>, Status> {
-        Ok(Response::new(transfers::resume(self, &request.into_inner())?))
+        let uid = uid(&request)?;
+        Ok(Response::new(transfers::resume(
+            self,
+            uid,
+            &request.into_inner(),
+        )?))
     }
 
     async fn cancel(&self, request: Request<TransferId>) -> Result<Response<Transfer>, Status> {
+        let uid = uid(&request)?;
         Ok(Response::new(
-            transfers::cancel(self, &request.into_inner()).await?,
+            transfers::cancel(self, uid, &request.into_inner()).await?,
         ))
     }
 
     async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
+        self.acting(&request).await?;
         Ok(Response::new(verify::verify(self, &request.into_inner()).await?))
     }
 }

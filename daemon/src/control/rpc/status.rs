@@ -19,8 +19,8 @@ pub fn whoami(rpc: &ControlRpc) -> Result<WhoamiResponse, Failure> {
     })
 }
 
-/// One screen of everything.
-pub async fn status(rpc: &ControlRpc) -> Result<StatusResponse, Failure> {
+/// One screen of everything; who may not use the session sees no names in it.
+pub async fn status(rpc: &ControlRpc, uid: u32) -> Result<StatusResponse, Failure> {
     let session = rpc.sessions.current();
     let usage = rpc.store.usage().await?;
     let link = rpc.link.state();
@@ -40,7 +40,7 @@ pub async fn status(rpc: &ControlRpc) -> Result<StatusResponse, Failure> {
         reachable: session.is_some() && link.reachable,
         last_ping_at: convert::time(link.last_ping_at),
     };
-    let health = health::lines(rpc, session.as_deref(), &usage).await?;
+    let health = health::lines(rpc, uid, session.as_deref(), &usage).await?;
     let store = StoreStatus {
         files: usage.files,
         bytes: usage.bytes,

@@ -21,21 +21,19 @@ use crate::{
 /// At most so often is a change told.
 const TICK: Duration = Duration::from_millis(250);
 
-/// Every transfer, the oldest first.
-pub fn list(transfers: &Transfers) -> TransfersResponse {
+/// Every transfer that this user may see, the oldest first.
+pub fn list(rpc: &ControlRpc, uid: u32) -> TransfersResponse {
+    let all = rpc.transfers.of_account();
+    let seen = all.iter().filter(|transfer| rpc.sees(uid, transfer));
     TransfersResponse {
-        transfers: transfers
-            .of_account()
-            .iter()
-            .map(|transfer| convert::transfer(transfer))
-            .collect(),
+        transfers: seen.map(|transfer| convert::transfer(transfer)).collect(),
     }
 }
 
 /// The same with each change, until the client goes or the daemon stops.
-pub fn watch(rpc: &ControlRpc) -> Events<TransfersResponse> {
+pub fn watch(rpc: &ControlRpc, uid: u32) -> Events<TransfersResponse> {
     let (events, stream) = mpsc::channel(EVENTS);
-    let (transfers, soft) = (rpc.transfers.clone(), rpc.lifecycle.soft().clone());
+    let (rpc, soft) = (rpc.clone(), rpc.lifecycle.soft().clone());
     tokio::spawn(async move {
         let mut tick = tokio::time::interval(TICK);
         let mut last = None;
@@ -45,7 +43,7 @@ pub fn watch(rpc: &ControlRpc) -> Events<TransfersResponse> {
                 () = events.closed() => return,
                 () = soft.cancelled() => return,
             }
-            let now = list(&transfers);
+            let now = list(&rpc, uid);
             if last.as_ref() != Some(&now) {
                 if events.send(Ok(now.clone())).await.is_err() {
                     return;
@@ -58,8 +56,8 @@ pub fn watch(rpc: &ControlRpc) -> Events<TransfersResponse> {
 }
 
 /// One transfer with each change, up to its end.
-pub fn wait(rpc: &ControlRpc, request: &TransferId) -> Result<Events<v1::Transfer>, Failure> {
-    let transfer = find(rpc, request)?;
+pub fn wait(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<Events<v1::Transfer>, Failure> {
+    let transfer = find(rpc, uid, request)?;
     let (events, stream) = mpsc::channel(EVENTS);
     tokio::spawn(async move {
         let mut progress = transfer.subscribe();
@@ -83,33 +81,33 @@ pub fn wait(rpc: &ControlRpc, request: &TransferId) -> Result<Events<v1::Transfe
 }
 
 /// Lets it stand still, and waits until it does.
-pub async fn pause(rpc: &ControlRpc, request: &TransferId) -> Result<v1::Transfer, Failure> {
-    want(rpc, request, Intent::Pause, |state| {
+pub async fn pause(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<v1::Transfer, Failure> {
+    want(rpc, (uid, request), Intent::Pause, |state| {
         matches!(state, State::Paused)
     })
     .await
 }
 
 /// Lets it go on.
-pub fn resume(rpc: &ControlRpc, request: &TransferId) -> Result<v1::Transfer, Failure> {
-    let transfer = rpc.transfers.want(number(request)?, Intent::Run)?;
+pub fn resume(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<v1::Transfer, Failure> {
+    let transfer = rpc.transfers.want(find(rpc, uid, request)?.id, Intent::Run)?;
     // One that waits looks again at once.
     rpc.transfers.look_again();
     Ok(convert::transfer(&transfer))
 }
 
 /// Ends it, and waits until it has ended.
-pub async fn cancel(rpc: &ControlRpc, request: &TransferId) -> Result<v1::Transfer, Failure> {
-    want(rpc, request, Intent::Cancel, State::is_final).await
+pub async fn cancel(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<v1::Transfer, Failure> {
+    want(rpc, (uid, request), Intent::Cancel, State::is_final).await
 }
 
 async fn want(
     rpc: &ControlRpc,
-    request: &TransferId,
+    (uid, request): (u32, &TransferId),
     intent: Intent,
     reached: impl Fn(&State) -> bool,
 ) -> Result<v1::Transfer, Failure> {
-    let transfer = rpc.transfers.want(number(request)?, intent)?;
+    let transfer = rpc.transfers.want(find(rpc, uid, request)?.id, intent)?;
     let mut progress = transfer.subscribe();
     let wait = progress.wait_for(|now| reached(&now.state) || now.state.is_final());
     // A transfer that is gone has ended.
@@ -119,16 +117,19 @@ async fn want(
     Ok(convert::transfer(&transfer))
 }
 
-fn find(rpc: &ControlRpc, request: &TransferId) -> Result<Arc<Transfer>, Failure> {
-    rpc.transfers.get(number(request)?)
-}
-
-fn number(request: &TransferId) -> Result<u64, Failure> {
+/// One that this user may not see is as unknown as one that never was.
+fn find(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<Arc<Transfer>, Failure> {
     let digits = |_| {
         Failure::new(
             FailureKind::Usage,
             format!("\"{}\" is no transfer's id", request.id),
         )
     };
-    request.id.parse().map_err(digits)
+    let id = request.id.parse().map_err(digits)?;
+    let found = rpc.transfers.get(id)?;
+    if rpc.sees(uid, &found) {
+        Ok(found)
+    } else {
+        Err(Transfers::unknown(id))
+    }
 }

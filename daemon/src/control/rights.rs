@@ -1,0 +1,76 @@
+//! Who of this machine may do what. There is one session: made by root or by the configuration it is the machine's, and
+//! everybody who may open the socket acts with it; made by another user it is his alone, and root's. The rule holds for
+//! the last session too while nobody is logged in: what the store keeps is still its account's.
+
+use p2p_proto::{Failure, FailureKind};
+
+use super::rpc::ControlRpc;
+use crate::transfer::progress::Transfer;
+
+/// The user whose sessions are the machine's.
+const ROOT: u32 = 0;
+
+impl ControlRpc {
+    /// This user may use the session.
+    pub(super) fn acts(&self, uid: u32) -> bool {
+        let maker = self.sessions.made_by();
+        uid == ROOT || maker == ROOT || uid == maker || self.config.control.shared_session
+    }
+
+    /// The same, or the sentence that says whose session it is.
+    ///
+    /// # Errors
+    /// `NotPermitted`.
+    pub(super) async fn must_act(&self, uid: u32) -> Result<(), Failure> {
+        if self.acts(uid) {
+            return Ok(());
+        }
+        Err(self.not_yours("it is not yours to use").await)
+    }
+
+    /// This user may end the session, or put another one in its place: its own user and root may, and anybody where there
+    /// is none.
+    ///
+    /// # Errors
+    /// `NotPermitted`.
+    pub(super) async fn must_own(&self, uid: u32) -> Result<(), Failure> {
+        if uid == ROOT || uid == self.sessions.made_by() || self.sessions.current().is_none() {
+            return Ok(());
+        }
+        Err(self.not_yours("it is not yours to end or replace").await)
+    }
+
+    /// This user may see the transfer, and steer it.
+    pub(super) fn sees(&self, uid: u32, transfer: &Transfer) -> bool {
+        uid == ROOT || transfer.uid == Some(uid) || uid == self.sessions.made_by()
+    }
+
+    async fn not_yours(&self, what: &str) -> Failure {
+        let maker = self.sessions.made_by();
+        let name = user_name(maker).await;
+        let session = match (self.sessions.current(), self.sessions.account()) {
+            (Some(session), _) => format!("this peer is logged in as {} by {name}", session.record.user),
+            (None, Some(account)) => format!(
+                "what this peer keeps is {}'s, logged in last by {name}",
+                account.user
+            ),
+            (None, None) => format!("this peer is {name}'s"),
+        };
+        let failure = Failure::new(FailureKind::NotPermitted, format!("{session}; {what}"));
+        match maker {
+            ROOT => failure.hint("Ask root"),
+            _ => failure.hint(format!(
+                "Ask {name}, or root for: [control] shared_session = true"
+            )),
+        }
+    }
+}
+
+/// What the system calls this user. It may have to ask other machines, so it is asked where one may wait.
+async fn user_name(uid: u32) -> String {
+    let found = tokio::task::spawn_blocking(move || nix::unistd::User::from_uid(uid.into()));
+    match found.await {
+        Ok(Ok(Some(user))) => user.name,
+        _ => format!("user {uid}"),
+    }
+}
