@@ -16,6 +16,7 @@ pub mod meddler;
 pub mod peer;
 pub mod process;
 pub mod proxy;
+pub mod terminal;
 pub mod torture;
 pub mod visitor;
 pub mod wait;
@@ -23,6 +24,7 @@ pub mod wait;
 pub use directory::{Account, Directory};
 pub use peer::{Answer, Peer};
 pub use process::Process;
+pub use terminal::Terminal;
 
 /// A directory with one account, and peers that are logged in to it.
 pub struct World {

@@ -301,5 +301,6 @@ fn record(directory: &Directory, answer: LoginResponse, ca: &str) -> SessionReco
         grant_keys: answer.credentials.grant_keys,
         ping_interval_ms: answer.ping_interval_ms,
         unreachable: Vec::new(),
+        made_by: 0,
     }
 }

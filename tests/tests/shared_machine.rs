@@ -89,7 +89,8 @@ impl Machine {
     fn transfers(&self, uid: u32) -> Vec<String> {
         let all = self.is_done(uid, &["transfers"]);
         let all = all["transfers"].as_array().expect("a list").iter();
-        all.filter_map(|one| one["name"].as_str().map(str::to_owned)).collect()
+        all.filter_map(|one| one["name"].as_str().map(str::to_owned))
+            .collect()
     }
 }
 
@@ -137,7 +138,12 @@ fn the_machines_session_is_for_all_and_a_transfer_for_who_began_it() {
     assert_eq!(machine.logs_in(ROOT).code, 0);
     assert_eq!(machine.uploads(NOBODY, "his.txt").code, 0);
     assert_eq!(machine.uploads(SOMEBODY, "hers.txt").code, 0);
-    assert_eq!(machine.is_done(NOBODY, &["list"])["files"].as_array().map(Vec::len), Some(2));
+    assert_eq!(
+        machine.is_done(NOBODY, &["list"])["files"]
+            .as_array()
+            .map(Vec::len),
+        Some(2)
+    );
     assert_eq!(machine.transfers(NOBODY), ["his.txt"]);
     assert_eq!(machine.transfers(SOMEBODY), ["hers.txt"]);
     assert_eq!(machine.transfers(ROOT), ["his.txt", "hers.txt"]);
@@ -146,15 +152,23 @@ fn the_machines_session_is_for_all_and_a_transfer_for_who_began_it() {
     assert_eq!(machine.runs(SOMEBODY, &["cancel", "1"], "").code, 6);
     assert_eq!(machine.runs(NOBODY, &["wait", "1"], "").code, 0);
     let refused = machine.is_refused(NOBODY, &["logout"]);
-    assert!(refused.contains("by root; it is not yours to end or replace. Ask root"), "{refused}");
+    assert!(
+        refused.contains("by root; it is not yours to end or replace. Ask root"),
+        "{refused}"
+    );
 }
 
 #[test]
 fn a_shared_session_is_for_all_and_its_users_to_end() {
-    let Some(machine) = Machine::start("[control]\nshared_session = true\n") else { return };
+    let Some(machine) = Machine::start("[control]\nshared_session = true\n") else {
+        return;
+    };
     assert_eq!(machine.logs_in(NOBODY).code, 0);
     assert_eq!(machine.uploads(SOMEBODY, "hers.txt").code, 0);
-    assert_eq!(machine.is_done(SOMEBODY, &["list"])["files"][0]["name"], "hers.txt");
+    assert_eq!(
+        machine.is_done(SOMEBODY, &["list"])["files"][0]["name"],
+        "hers.txt"
+    );
     machine.is_refused(SOMEBODY, &["logout"]);
     assert_eq!(machine.logs_in(SOMEBODY).code, 5);
     assert_eq!(machine.runs(NOBODY, &["logout"], "").code, 0);

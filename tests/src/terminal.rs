@@ -1,0 +1,190 @@
+//! A program on a terminal of its own: what a person at a screen types and sees. The screen is that of a real terminal
+//! emulation, so what was overwritten is gone, and what scrolled away is kept above it.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::fd::OwnedFd,
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+};
+
+use rustix::{
+    pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt},
+    termios::{Winsize, tcsetwinsize},
+};
+
+use crate::wait;
+
+/// So many lines are kept when they scroll away.
+const SCROLLBACK: usize = 2_000;
+
+/// A program that runs on a terminal; killed when dropped.
+pub struct Terminal {
+    child: Child,
+    keyboard: File,
+    seen: Arc<Mutex<vt100::Parser>>,
+    rows: u16,
+}
+
+impl Terminal {
+    /// Starts the program on a terminal of this size, which is also its controlling one: it may ask for passwords there.
+    ///
+    /// # Panics
+    /// When there is no terminal, or the program cannot be started.
+    #[must_use]
+    pub fn start(command: &Command, (columns, rows): (u16, u16)) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        grantpt(&master).expect("a terminal");
+        unlockpt(&master).expect("a terminal");
+        let size = Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        tcsetwinsize(&master, size).expect("a terminal's size");
+        let own = ioctl_tiocgptpeer(&master, OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
+        let child = spawn(command, own);
+        let seen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, SCROLLBACK)));
+        let mut screen = File::from(master.try_clone().expect("a descriptor"));
+        let shown = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // The end of the terminal is an error, as Linux tells it.
+            while let Ok(count @ 1..) = screen.read(&mut bytes) {
+                shown.lock().expect("a screen").process(&bytes[..count]);
+            }
+        });
+        Self {
+            child,
+            keyboard: File::from(master),
+            seen,
+            rows,
+        }
+    }
+
+    /// Types.
+    ///
+    /// # Panics
+    /// When the terminal is gone.
+    pub fn types(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).expect("a terminal");
+    }
+
+    /// Everything that is on the screen or scrolled away, without empty lines at its end.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let mut parser = self.seen.lock().expect("a screen");
+        let width = parser.screen().size().1;
+        parser.screen_mut().set_scrollback(usize::MAX);
+        let above = parser.screen().scrollback();
+        let mut lines = Vec::new();
+        let mut offset = above;
+        loop {
+            parser.screen_mut().set_scrollback(offset);
+            let rows: Vec<String> = parser.screen().rows(0, width).collect();
+            if offset == 0 {
+                lines.extend(rows);
+                break;
+            }
+            let step = offset.min(usize::from(self.rows));
+            lines.extend(rows.into_iter().take(step));
+            offset -= step;
+        }
+        let text = lines.join("\n");
+        text.trim_end().to_owned()
+    }
+
+    /// Waits until this is on the screen, or was.
+    ///
+    /// # Panics
+    /// When it does not come.
+    pub fn shows(&self, what: &str) {
+        let shown = wait::often(wait::SOON, || self.text().contains(what).then_some(()));
+        assert!(shown.is_some(), "\"{what}\" did not come:\n{}", self.text());
+    }
+
+    /// Waits for the end; the exit code and everything that was shown.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn ends(&mut self) -> (i32, String) {
+        let ended = wait::often(wait::SOON, || self.child.try_wait().ok().flatten());
+        let Some(status) = ended else {
+            panic!("it did not end:\n{}", self.text());
+        };
+        // What it wrote last may still be on its way here.
+        let mut last = self.text();
+        let settled = wait::often(wait::SOON, || {
+            let now = self.text();
+            let same = now == last;
+            last = now;
+            same.then_some(())
+        });
+        assert!(settled.is_some(), "the screen does not stand still");
+        (status.code().unwrap_or(-1), last)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `setsid` makes the terminal the controlling one, which takes a call between fork and exec.
+fn spawn(command: &Command, terminal: OwnedFd) -> Child {
+    let mut session = Command::new("setsid");
+    session.args(["--ctty", "--wait", "--"]);
+    session.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => session.env(name, value),
+            None => session.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        session.current_dir(folder);
+    }
+    let copy = || terminal.try_clone().expect("a descriptor");
+    session.env("TERM", "xterm-256color");
+    session
+        .stdin(Stdio::from(copy()))
+        .stdout(Stdio::from(copy()))
+        .stderr(Stdio::from(terminal));
+    session
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Terminal {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        Terminal::start(&command, (20, 4))
+    }
+
+    #[test]
+    fn what_is_overwritten_is_gone_and_what_scrolled_away_is_kept() {
+        let (code, text) = shell("printf 'half\\rwhole\\n'; seq 7; exit 3").ends();
+        assert_eq!((code, text.as_str()), (3, "whole\n1\n2\n3\n4\n5\n6\n7"));
+    }
+
+    #[test]
+    fn a_password_can_be_typed_at_the_controlling_terminal() {
+        let mut shell = shell("printf 'Name? '; read name </dev/tty; echo \"Hello $name\"");
+        shell.shows("Name?");
+        shell.types("ana\n");
+        let (code, text) = shell.ends();
+        assert_eq!((code, text.as_str()), (0, "Name? ana\nHello ana"));
+    }
+}
