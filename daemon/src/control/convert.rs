@@ -155,6 +155,8 @@ pub fn transfer(from: &Transfer) -> v1::Transfer {
             State::Failed(failure) => Some(v1_failure(failure)),
             _ => None,
         },
+        priority: "normal".into(),
+        limit: None,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The bodies of the directory's REST API (`/api/v1`), one module per resource. Both sides compile against these types;
 //! times are RFC 3339 in UTC, ids are strings, sizes are bytes.
 
+pub mod events;
 pub mod index;
 pub mod location;
 pub mod placement;

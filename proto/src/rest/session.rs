@@ -164,6 +164,19 @@ pub struct PingResponse {
     pub ping_interval_ms: u64,
     /// How long a silent peer stays listed, in milliseconds.
     pub lease_ms: u64,
+    /// The last event that there is; see `GET /events`.
+    #[serde(default)]
+    pub last_event: Option<Uuid>,
+}
+
+/// Body of `POST /me/password`. Holds passwords: never printed. Sessions that exist stay.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordRequest {
+    /// The password now.
+    pub old: String,
+    /// The one from now on.
+    pub new: String,
 }
 
 /// Peers whose certificates no longer count, though they have not ended.

@@ -101,6 +101,7 @@ impl ControlService for ControlRpc {
     type WatchTransfersStream = Events<TransfersResponse>;
     type WaitStream = Events<Transfer>;
     type VerifyStream = Events<VerifyEvent>;
+    type WatchStream = Events<Event>;
 
     async fn probe_directory(
         &self,
@@ -262,5 +263,25 @@ impl ControlService for ControlRpc {
     async fn verify(&self, request: Request<VerifyRequest>) -> Result<Response<Self::VerifyStream>, Status> {
         self.acting(&request).await?;
         Ok(Response::new(verify::verify(self, &request.into_inner()).await?))
+    }
+
+    async fn passwd(&self, _: Request<PasswdRequest>) -> Result<Response<PasswdResponse>, Status> {
+        Err(Status::unimplemented("passwd"))
+    }
+
+    async fn limit(&self, _: Request<LimitRequest>) -> Result<Response<LimitResponse>, Status> {
+        Err(Status::unimplemented("limit"))
+    }
+
+    async fn set_priority(&self, _: Request<SetPriorityRequest>) -> Result<Response<Transfer>, Status> {
+        Err(Status::unimplemented("priority"))
+    }
+
+    async fn pin(&self, _: Request<PinRequest>) -> Result<Response<HeldFile>, Status> {
+        Err(Status::unimplemented("pin"))
+    }
+
+    async fn watch(&self, _: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        Err(Status::unimplemented("watch"))
     }
 }

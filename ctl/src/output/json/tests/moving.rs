@@ -117,6 +117,8 @@ fn transfer() -> v1::Transfer {
             },
         ],
         failure: None,
+        priority: "normal".into(),
+        limit: None,
     }
 }
 
