@@ -229,6 +229,19 @@ impl Sessions {
         })
     }
 
+    /// Why the last session ended, when it was not because somebody logged out.
+    #[must_use]
+    pub fn ended_for(&self) -> Option<String> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Why there is no session, for whoever asks next.
+    pub fn say_why(&self, reason: &str) {
+        if self.current().is_none() {
+            *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.to_owned());
+        }
+    }
+
     /// Follows the session as it comes, renews and goes.
     #[must_use]
     pub fn subscribe(&self) -> watch::Receiver<Option<Arc<Session>>> {

@@ -105,7 +105,9 @@ struct Shared {
     announcer: Announcer,
     locator: Locator,
     received: Meter,
-    slots: Semaphore,
+    slots: Arc<Semaphore>,
+    /// How many of those there shall be.
+    max_active: watch::Sender<usize>,
     lines: Lines,
     lifecycle: Lifecycle,
     journal: Arc<Journal>,
@@ -137,7 +139,8 @@ impl Transfers {
             store,
             announcer,
             received: Meter::default(),
-            slots: Semaphore::new(max_active.max(1).into()),
+            slots: Arc::new(Semaphore::new(max_active.max(1).into())),
+            max_active: watch::Sender::new(max_active.max(1).into()),
             lines: Lines::default(),
             lifecycle,
             journal,
@@ -146,6 +149,11 @@ impl Transfers {
             look_again: Notify::new(),
             changes: watch::Sender::new(0),
         })))
+    }
+
+    /// So many fetch at once from now on. Those that run go on: with fewer turns, the next ones wait until enough have ended.
+    pub fn set_max_active(&self, max_active: u16) {
+        self.0.max_active.send_replace(max_active.max(1).into());
     }
 
     /// Lets go on what had not ended, and writes what changes from now on.
@@ -159,6 +167,11 @@ impl Transfers {
         self.0
             .lifecycle
             .spawn_request(async move { shared.look_again_with_each_session().await });
+        let (slots, wanted) = (Arc::clone(&self.0.slots), self.0.max_active.subscribe());
+        let stop = self.0.lifecycle.soft().clone();
+        self.0.lifecycle.spawn_request(async move {
+            stop.run_until_cancelled(keep_slots(&slots, wanted)).await;
+        });
         for entry in self.0.registry.entries() {
             let transfer = entry.transfer;
             if transfer.progress().state.is_final() {
@@ -275,6 +288,12 @@ impl Transfers {
         self.count(|state| matches!(state, State::Queued))
     }
 
+    /// All bytes that came in since the start.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.0.received.total()
+    }
+
     /// Bytes per second that come in.
     #[must_use]
     pub fn download_rate(&self) -> u64 {
@@ -320,7 +339,56 @@ impl Shared {
         if let Err(failure) = &result {
             tracing::warn!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
         }
+        crate::metrics::ended(result.as_ref().err());
         transfer.finish(result);
         self.note(transfer, false);
+    }
+}
+
+/// Makes turns, or takes away those that come back, until there are as many as wanted.
+async fn keep_slots(slots: &Semaphore, mut wanted: watch::Receiver<usize>) {
+    let mut there = *wanted.borrow_and_update();
+    loop {
+        let most = *wanted.borrow_and_update();
+        if there < most {
+            slots.add_permits(most - there);
+            there = most;
+        }
+        tokio::select! {
+            changed = wanted.changed() => if changed.is_err() { return },
+            Ok(slot) = slots.acquire(), if there > most => {
+                slot.forget();
+                there -= 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn turns_come_and_go_with_the_configuration() {
+        let slots = Arc::new(Semaphore::new(2));
+        let wanted = watch::Sender::new(2);
+        let keeping = tokio::spawn({
+            let (slots, wanted) = (Arc::clone(&slots), wanted.subscribe());
+            async move { keep_slots(&slots, wanted).await }
+        });
+        let both = slots.acquire_many(2).await.unwrap();
+        wanted.send_replace(3);
+        let third = slots.acquire().await.unwrap();
+        wanted.send_replace(1);
+        drop((both, third));
+        // Two of the three come back to nobody.
+        while slots.available_permits() != 1 {
+            tokio::task::yield_now().await;
+        }
+        wanted.send_replace(4);
+        drop(slots.acquire_many(4).await.unwrap());
+        drop(wanted);
+        keeping.await.unwrap();
+        assert_eq!(slots.available_permits(), 4);
     }
 }

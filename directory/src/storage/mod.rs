@@ -2,6 +2,7 @@
 //! holds, reports of holders, and where copies might go. Whoever implements them owns the state and the clock that it is judged by. A call either happened wholly,
 //! with the `events` row that tells of it, or not at all; after a crash what was answered is still there.
 
+pub mod figures;
 pub mod holds;
 pub mod peers;
 pub mod placement;
@@ -15,6 +16,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub use figures::{FigureStore, Figures, Overview};
 pub use holds::{HoldStore, IndexOutcome, KnownHolder, Released};
 pub use peers::{EndedLease, PeerStore, Pong};
 pub use placement::{Place, PlacementStore, Places};
@@ -43,7 +45,7 @@ pub enum StorageError {
 
 /// Everything.
 pub trait Storage:
-    UserStore + SessionStore + PeerStore + PublicationStore + HoldStore + ReportStore + PlacementStore
+    UserStore + SessionStore + PeerStore + PublicationStore + HoldStore + ReportStore + PlacementStore + FigureStore
 {
     /// The id of this directory's cluster, made with the database.
     fn cluster(&self) -> Reply<'_, Uuid>;

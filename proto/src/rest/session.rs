@@ -167,6 +167,9 @@ pub struct PingResponse {
     /// The last event that there is; see `GET /events`.
     #[serde(default)]
     pub last_event: Option<Uuid>,
+    /// How many peers are online, the one that asks too; as of a few seconds ago.
+    #[serde(default)]
+    pub peers_online: Option<u64>,
 }
 
 /// Body of `POST /me/password`. Holds passwords: never printed. Sessions that exist stay.

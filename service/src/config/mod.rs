@@ -18,7 +18,7 @@ use toml::{Table, Value};
 
 pub use self::{
     entries::{Changes, Entry, When, changes, quoted},
-    values::{HumanDuration, Limit, LogFilter, Rate, size_text},
+    values::{HumanDuration, Limit, LogFilter, Rate, address_or_nowhere, size_text},
 };
 
 /// Why there is no configuration.

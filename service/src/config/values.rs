@@ -1,6 +1,6 @@
 //! Values that keys have: times, sizes, rates, what is logged. They are written the way they are read.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use p2p_proto::ByteCount;
 use serde::{Deserialize, Deserializer};
@@ -160,6 +160,21 @@ impl FromStr for LogFilter {
         tracing_subscriber::EnvFilter::try_new(text).map_err(|_| bad(text))?;
         Ok(Self(text.to_owned()))
     }
+}
+
+/// A socket address; the empty text is none.
+///
+/// # Errors
+/// Anything else.
+pub fn address_or_nowhere<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bad = || format!("\"{text}\" is no address; write for example 127.0.0.1:7402, or \"\" for none");
+    text.parse()
+        .map(Some)
+        .map_err(|_| serde::de::Error::custom(bad()))
 }
 
 /// A number of bytes the way it was most likely written: in the largest unit that divides it, without a space.

@@ -28,7 +28,7 @@ use tonic::{Request, Response, Status, Streaming, transport::server::UdsConnectI
 
 use super::slots::Slots;
 use crate::{
-    config::Config,
+    config::Live,
     directory::{index::Announcer, link::Link},
     identity::session::Sessions,
     meter::Meter,
@@ -46,7 +46,7 @@ type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[derive(Clone)]
 pub struct ControlRpc {
     /// Configuration.
-    pub config: Arc<Config>,
+    pub config: Live,
     /// The session.
     pub sessions: Arc<Sessions>,
     /// The directory.

@@ -1,6 +1,7 @@
 //! The storage on SQLite: one file, write-ahead logging, one writer. Every change is one `BEGIN IMMEDIATE` transaction
 //! that is on disk (`synchronous=FULL`) before the call answers; after a crash SQLite rolls back what was not.
 
+mod figures;
 mod holds;
 mod peers;
 mod placement;
