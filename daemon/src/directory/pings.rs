@@ -67,7 +67,7 @@ pub async fn pings_task(pinger: Pinger, soft: CancellationToken) -> anyhow::Resu
     if let Some(session) = pinger.sessions.current() {
         let farewell = pinger.ping(&session, true);
         if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
-            tracing::warn!("the directory was not told of the stop; the lease ends by itself");
+            tracing::info!("the directory was not told of the stop; the lease ends by itself");
         }
     }
     Ok(())

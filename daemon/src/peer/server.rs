@@ -193,13 +193,13 @@ impl Shared {
     fn refuse(&self, address: SocketAddr, why: &dyn std::fmt::Display) {
         metrics::PEERS_REFUSED.up();
         if self.said.of_addresses.may_say(accept::source(address.ip())) {
-            tracing::warn!(%address, "a connection was refused: {why}");
+            tracing::info!(%address, "a connection was refused: {why}");
         }
     }
 
     fn cut(&self, peer: PeerId, why: &dyn std::fmt::Display, wrong: bool) {
         if wrong && self.said.may_say(peer, Trouble::Cut) {
-            tracing::warn!(PEER = %peer, "a connection of peer {} was cut: {why}", peer.short());
+            tracing::info!(PEER = %peer, "a connection of peer {} was cut: {why}", peer.short());
         } else {
             tracing::debug!(PEER = %peer, "a connection ended: {why}");
         }

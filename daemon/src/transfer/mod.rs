@@ -337,7 +337,7 @@ impl Shared {
 
     fn end(&self, transfer: &Transfer, result: Result<(), Failure>) {
         if let Err(failure) = &result {
-            tracing::warn!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
+            tracing::info!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
         }
         crate::metrics::ended(result.as_ref().err());
         transfer.finish(result);

@@ -263,7 +263,7 @@ impl Publisher {
         tracing::info!(CONTENT_HASH = %publication.hash, ACCOUNT = %publication.owner,
             "published {}/{}@{}", publication.owner, publication.name, publication.version);
         if let Err(failure) = self.announcer.announce(&session).await {
-            tracing::warn!("the directory was not told of the new hold; a ping will: {failure}");
+            tracing::info!("the directory was not told of the new hold; a ping will: {failure}");
         }
         Ok(publication)
     }
