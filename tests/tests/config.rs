@@ -176,7 +176,11 @@ fn a_reload_of_p2pd_changes_what_can_change_and_names_the_rest() {
     assert_eq!(peer.json(&["status"])["store"]["max_bytes"], 4 << 20);
     let (large, _) = world.file("large.tar", 2, 2 << 20);
     assert_eq!(peer.fails(9, &["upload", large.to_str().unwrap()])["kind"], "disk_full");
-    wait::until("a line for developers", wait::SOON, || (peer.process.said("DEBUG") > 0).then_some(()));
+    wait::until("a line for developers", wait::SOON, || {
+        // Somebody looks whether the port is open.
+        drop(std::net::TcpStream::connect(("127.0.0.1", peer.port)));
+        (peer.process.said("DEBUG") > 0).then_some(())
+    });
     wait::until("the new address", wait::SOON, || {
         let peers = peer.json(&["peers"]);
         peers["peers"].to_string().contains("127.0.0.2:7401").then_some(())

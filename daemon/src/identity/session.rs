@@ -329,10 +329,11 @@ impl Sessions {
     /// # Errors
     /// When the file cannot be removed: the session is over in memory all the same.
     pub fn end(&self, reason: &str) -> Result<(), Failure> {
-        self.current.send_replace(None);
-        self.server_tls.send_replace(None);
+        // Who follows the session asks for the reason.
         *self.ended.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+        self.current.send_replace(None);
+        self.server_tls.send_replace(None);
         let removed = match fs::remove_file(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,

@@ -75,7 +75,7 @@ where
             if wrong {
                 metrics::HANDSHAKES_FAILED.up();
             }
-            match said.say((source, Trouble::Handshake)).filter(|_| wrong) {
+            match wrong.then(|| said.say((source, Trouble::Handshake))).flatten() {
                 Some(more) => tracing::info!("handshake with {address} failed: {error}{more}"),
                 None => tracing::debug!("handshake with {address}: {error}"),
             }
