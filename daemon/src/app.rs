@@ -16,6 +16,7 @@ use crate::{
         link::Link,
         pings::{self, Pinger},
     },
+    events::Bus,
     identity::{key::PeerKey, session::Sessions},
     meter::Meter,
     peer::{
@@ -42,6 +43,7 @@ pub struct App {
 /// A daemon that runs.
 pub struct Running {
     store: Store,
+    bus: Bus,
     // Held as long as the state folder is in use. The store has a lock of its own: it may be elsewhere.
     _state_lock: File,
 }
@@ -83,6 +85,10 @@ impl App {
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
 
+        let bus = Bus::open(&state_dir.join("events"))
+            .with_context(|| state_dir.join("events").display().to_string())?;
+        sessions.tells(bus.clone());
+        store.tells(bus.clone());
         let config = Arc::new(config);
         let link = Link::load(&config.state_dir)?;
         let sent = Meter::default();
@@ -95,6 +101,7 @@ impl App {
             lifecycle.clone(),
         )
         .await?;
+        transfers.tells(bus.clone());
         let authority = Arc::new(DirectoryGrants::new(Arc::clone(&sessions), link.clone()));
         let port = PeerPort {
             sessions: Arc::clone(&sessions),
@@ -116,15 +123,19 @@ impl App {
             announcer: announcer.clone(),
             link: link.clone(),
             transfers: transfers.clone(),
+            bus: bus.clone(),
         };
+        let publisher = Publisher::new(
+            Arc::clone(&sessions),
+            store.clone(),
+            announcer.clone(),
+            transfers.clone(),
+        );
+        publisher.tells(bus.clone());
         let rpc = ControlRpc {
             config,
-            publisher: Publisher::new(
-                Arc::clone(&sessions),
-                store.clone(),
-                announcer.clone(),
-                transfers.clone(),
-            ),
+            publisher,
+            bus,
             lifecycle: lifecycle.clone(),
             sessions,
             link,
@@ -166,6 +177,7 @@ impl App {
         } = self;
         let running = Running {
             store: rpc.store.clone(),
+            bus: rpc.bus.clone(),
             _state_lock: state_lock,
         };
         let usage = rpc.store.usage().await?;
@@ -196,6 +208,7 @@ impl App {
 impl Running {
     /// Closes what is still open, after the life cycle has ended.
     pub async fn close(self) {
+        self.bus.flush().await;
         self.store.close().await;
     }
 }
@@ -203,6 +216,11 @@ impl Running {
 /// What works without being asked: transfers of the last run go on, what is damaged is fetched anew, and all is hashed
 /// again from time to time.
 fn background(rpc: &ControlRpc, lifecycle: &Lifecycle) {
+    let (bus, soft) = (rpc.bus.clone(), lifecycle.soft().clone());
+    lifecycle.spawn("events", async move {
+        bus.run(soft).await;
+        Ok(())
+    });
     rpc.transfers.restore();
     let healing = heal_task(rpc.transfers.clone(), rpc.store.clone(), lifecycle.soft().clone());
     lifecycle.spawn("healing", healing);

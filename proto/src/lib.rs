@@ -27,6 +27,9 @@ pub use hash::ContentHash;
 pub use name::{FileName, PeerName, UserName, Visibility};
 pub use peer_id::{PeerId, PeerIdentity};
 
+/// The contracts of package `p2p.v1` themselves: a `google.protobuf.FileDescriptorSet`, encoded.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/p2p.v1.bin"));
+
 /// The level of the REST API that this build speaks; both sides send theirs and use the lower one.
 pub const API_LEVEL: u32 = 1;
 

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use p2p_proto::{Failure, PeerName, rest, v1};
 
 use crate::{
+    events,
     identity::session::Session,
     store::HeldFile,
     transfer::{
@@ -28,6 +29,22 @@ pub fn publication(from: &rest::publications::Publication) -> v1::Publication {
         size: from.size,
         visibility: from.visibility.to_string(),
         published_at: from.published_at.to_string(),
+    }
+}
+
+/// Something that happened.
+pub fn happened(from: &events::Event) -> v1::Event {
+    let what = &from.what;
+    v1::Event {
+        id: from.place.to_string(),
+        at: from.at.to_string(),
+        r#type: what.word().into(),
+        message: what.line(),
+        publication: what.publication().map(publication),
+        transfer_id: what.transfer().map(|of| of.id.to_string()).unwrap_or_default(),
+        peer: what.peer().map(|(name, _)| name.to_string()).unwrap_or_default(),
+        user: what.user().map(ToString::to_string).unwrap_or_default(),
+        reason: what.reason(),
     }
 }
 

@@ -6,6 +6,7 @@ use p2p_proto::{
     Failure, FailureKind,
     rest::{
         PREFIX,
+        events::{Events, MAX_EVENTS},
         index::{IndexDelta, IndexResponse},
         location::{LocateResponse, PeersResponse},
         placement::{PlaceRequest, PlaceResponse},
@@ -35,6 +36,14 @@ pub struct DirectoryClient {
     url: String,
     host: String,
     token: Option<String>,
+}
+
+/// What is asked of `GET /events`.
+#[derive(Serialize)]
+struct EventsQuery {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Uuid>,
+    limit: usize,
 }
 
 /// A refusal, in the words of the directory or of the way to it.
@@ -256,6 +265,15 @@ impl DirectoryClient {
         self.answer(Method::POST, "/reports", |r| r.json(body))
             .await
             .map(drop)
+    }
+
+    /// `GET /events`: what happened after this event, the oldest first; without one only where to begin.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn events(&self, after: Option<Uuid>) -> Result<Events, Refused> {
+        let limit = MAX_EVENTS;
+        self.get("/events", &EventsQuery { after, limit }).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, Refused> {

@@ -6,9 +6,10 @@ use std::{sync::Arc, time::Duration};
 use p2p_proto::{Failure, FailureKind, rest::session::PingRequest};
 use tokio_util::sync::CancellationToken;
 
-use super::{index::Announcer, link::Link};
+use super::{happenings, index::Announcer, link::Link};
 use crate::{
     config::Config,
+    events::{Bus, What},
     identity::{
         address, renew,
         session::{Session, Sessions},
@@ -40,6 +41,8 @@ pub struct Pinger {
     pub link: Link,
     /// What runs.
     pub transfers: Transfers,
+    /// What happens.
+    pub bus: Bus,
 }
 
 /// Pings until `soft`, then says goodbye: the lease ends at once, the session stays.
@@ -103,6 +106,10 @@ impl Pinger {
             Err(failure) => {
                 if self.link.failed() || *failures == 0 {
                     tracing::warn!("directory away: {failure}");
+                    self.bus.tell(What::DirectoryAway {
+                        directory: session.directory_host().to_owned(),
+                        reason: failure.to_string(),
+                    });
                 }
                 *failures = failures.saturating_add(1);
                 backoff(interval, *failures)
@@ -131,8 +138,12 @@ impl Pinger {
             .answered(session.record.cluster, answer.now, answer.deny)
         {
             tracing::info!("{} answers", session.directory_host());
+            self.bus.tell(What::DirectoryBack {
+                directory: session.directory_host().to_owned(),
+            });
             self.transfers.look_again();
         }
+        happenings::hear(&self.bus, session, answer.last_event).await;
         self.announcer.reconcile(session, answer.index).await
     }
 }

@@ -19,6 +19,7 @@ use super::{
     metadata::{self, Writer, signed, unsigned},
     partials,
 };
+use crate::events::What;
 
 /// One publication that this peer holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,9 +56,12 @@ impl Store {
         self.finish(async move {
             let mut writer = store.inner.metadata.writer().await?;
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-            insert(&mut tx, &publication).await?;
+            let new = insert(&mut tx, &publication).await?;
             store.inner.before_commit()?;
             tx.commit().await?;
+            if new {
+                store.inner.teller.tell(What::Stored { publication });
+            }
             Ok(())
         })
         .await
@@ -107,6 +111,7 @@ impl Store {
         let store = self.clone();
         self.finish(async move {
             let mut writer = store.inner.metadata.writer().await?;
+            let held = store.hold(publication).await?;
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
             let row = sqlx::query("DELETE FROM holds WHERE publication = ? RETURNING hash, state")
                 .bind(&publication.as_bytes()[..])
@@ -119,6 +124,9 @@ impl Store {
             let gone = store.forget_in(&mut tx, hash).await?;
             store.inner.before_commit()?;
             tx.commit().await?;
+            if let Some(HeldFile { publication, .. }) = held {
+                store.inner.teller.tell(What::Dropped { publication });
+            }
             store.removed(writer, hash, gone).await
         })
         .await
@@ -139,6 +147,26 @@ impl Store {
             store.removed(writer, hash, gone).await
         })
         .await
+    }
+
+    /// Tells this of each publication that a content is held for, of those that fit.
+    pub(super) async fn tell_holders(
+        &self,
+        hash: ContentHash,
+        fits: impl Fn(&Publication) -> bool,
+        tell: impl Fn(Publication) -> What,
+    ) {
+        let held = match self.holds_of(hash).await {
+            Ok(held) => held,
+            Err(error) => {
+                return tracing::warn!(%error, CONTENT_HASH = %hash, "nobody was told of what happened to it");
+            }
+        };
+        for HeldFile { publication, .. } in held {
+            if fits(&publication) {
+                self.inner.teller.tell(tell(publication));
+            }
+        }
     }
 
     /// Forgets a content that nobody holds, and of a damaged one all that is still good.
@@ -210,8 +238,11 @@ struct Gone {
     _paused: Option<FetchGuard>,
 }
 
-/// The row, and its entry in the index log.
-pub(super) async fn insert(db: &mut SqliteConnection, publication: &Publication) -> Result<(), StoreError> {
+/// The row, and its entry in the index log. False when it was there.
+pub(super) async fn insert(
+    db: &mut SqliteConnection,
+    publication: &Publication,
+) -> Result<bool, StoreError> {
     let hash = publication.hash;
     let size = metadata::size_of(db, hash)
         .await?
@@ -243,10 +274,10 @@ pub(super) async fn insert(db: &mut SqliteConnection, publication: &Publication)
     .bind(publication.published_at.to_string())
     .execute(&mut *db)
     .await?;
-    match known {
-        Some(_) => Ok(()),
-        None => index_log::append(db, publication.id, None, Some(HoldState::Complete)).await,
+    if known.is_none() {
+        index_log::append(db, publication.id, None, Some(HoldState::Complete)).await?;
     }
+    Ok(known.is_none())
 }
 
 /// A row of [`COLUMNS`].

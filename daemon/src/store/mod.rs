@@ -123,6 +123,7 @@ use self::{
     space::Space,
     sys::Sys,
 };
+use crate::events::{Bus, Teller};
 
 /// The least that SQLite asks of the disk.
 const DATABASE_PAGE: u64 = 4096;
@@ -180,6 +181,7 @@ struct Inner {
     damage: watch::Sender<u64>,
     /// A content was registered.
     arrived: Notify,
+    teller: Teller,
     checkpoint_every: CheckpointEvery,
     runtime: Handle,
     /// The store closes.
@@ -239,6 +241,7 @@ impl Store {
             faults: Faults::default(),
             damage: watch::Sender::new(0),
             arrived: Notify::new(),
+            teller: Teller::default(),
             checkpoint_every,
             runtime: Handle::current(),
             stopping: CancellationToken::new(),
@@ -247,6 +250,11 @@ impl Store {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// From now on it tells what is stored, dropped, damaged and healed.
+    pub fn tells(&self, bus: Bus) {
+        self.inner.teller.tells(bus);
     }
 
     /// What the store has and may still take.

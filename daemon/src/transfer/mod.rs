@@ -8,7 +8,7 @@
 //! confirm; [`heal`] fetches anew what was found damaged. Those of one content stand in [`line`]. Which states a transfer
 //! goes through is in STATE.md beside this file.
 //!
-//! [`journal`] writes what must survive: after a restart every transfer that had not ended goes on, with the bytes that the
+//! [`telling`] is what watchers hear of a transfer. [`journal`] writes what must survive: after a restart every transfer that had not ended goes on, with the bytes that the
 //! store had made durable.
 
 mod accounts;
@@ -34,6 +34,7 @@ mod registry;
 mod roll;
 mod source;
 mod swarm;
+mod telling;
 mod uploading;
 
 use std::sync::{Arc, Mutex};
@@ -52,11 +53,13 @@ use self::{
     locate::Locator,
     place::Replication,
     progress::{Intent, State, Transfer},
-    registry::Registry,
+    registry::{Entry, Registry},
+    telling::Voice,
 };
 pub use self::{orders::Order, uploading::Uploading};
 use crate::{
     directory::index::Announcer,
+    events::Bus,
     identity::session::Sessions,
     meter::Meter,
     store::{Store, StoreError},
@@ -148,6 +151,11 @@ impl Transfers {
         })))
     }
 
+    /// From now on it tells how transfers go. Before [`Self::restore`].
+    pub fn tells(&self, bus: Bus) {
+        self.0.journal.tells(bus);
+    }
+
     /// Lets go on what had not ended, and writes what changes from now on.
     pub fn restore(&self) {
         let journal = Arc::clone(&self.0.journal);
@@ -159,11 +167,11 @@ impl Transfers {
         self.0
             .lifecycle
             .spawn_request(async move { shared.look_again_with_each_session().await });
-        for entry in self.0.registry.entries() {
-            let transfer = entry.transfer;
+        for Entry { transfer, account } in self.0.registry.entries() {
             if transfer.progress().state.is_final() {
                 continue;
             }
+            self.0.gives_voice(&transfer, account);
             transfer.be_patient();
             let work = match transfer.job.clone() {
                 Job::Download {
@@ -299,7 +307,12 @@ impl Shared {
         let account = AccountId::of(&*self.sessions.require()?);
         let transfer = self.registry.add(job, uid, Some(account))?;
         self.note(&transfer, true);
+        self.gives_voice(&transfer, Some(account)).is_queued();
         Ok(transfer)
+    }
+
+    fn gives_voice<'a>(&self, transfer: &'a Transfer, account: Option<AccountId>) -> &'a Voice {
+        transfer.speaks_with(|| Voice::of(transfer, Arc::clone(&self.journal), account))
     }
 
     fn begin(self: &Arc<Self>, transfer: &Arc<Transfer>, work: Work) {
@@ -320,7 +333,10 @@ impl Shared {
         if let Err(failure) = &result {
             tracing::warn!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
         }
-        transfer.finish(result);
+        transfer.finish(result.clone());
         self.note(transfer, false);
+        if let Some(voice) = transfer.voice() {
+            voice.ended(&result, transfer.intent());
+        }
     }
 }

@@ -14,6 +14,7 @@ mod status;
 mod transfers;
 mod upload;
 mod verify;
+mod watch;
 
 use std::{path::PathBuf, pin::Pin, sync::Arc};
 
@@ -30,6 +31,7 @@ use super::slots::Slots;
 use crate::{
     config::Config,
     directory::{index::Announcer, link::Link},
+    events::Bus,
     identity::session::Sessions,
     meter::Meter,
     store::Store,
@@ -59,6 +61,8 @@ pub struct ControlRpc {
     pub transfers: Transfers,
     /// Uploads.
     pub publisher: Publisher,
+    /// What happens.
+    pub bus: Bus,
     /// Passed descriptors.
     pub slots: Arc<Slots>,
     /// Where descriptors are passed.
@@ -281,7 +285,8 @@ impl ControlService for ControlRpc {
         Err(Status::unimplemented("pin"))
     }
 
-    async fn watch(&self, _: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("watch"))
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let uid = uid(&request)?;
+        Ok(Response::new(watch::watch(self, uid, &request.into_inner())))
     }
 }

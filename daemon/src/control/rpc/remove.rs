@@ -9,7 +9,7 @@ use p2p_proto::{
 };
 
 use super::ControlRpc;
-use crate::{control::convert, identity::session::Session};
+use crate::{control::convert, events::What, identity::session::Session};
 
 /// Drops and withdraws what the reference means.
 pub async fn remove(rpc: &ControlRpc, request: &RemoveRequest) -> Result<RemoveResponse, Failure> {
@@ -31,7 +31,7 @@ pub async fn remove(rpc: &ControlRpc, request: &RemoveRequest) -> Result<RemoveR
         vec![&info.publication]
     };
     if request.unpublish {
-        withdraw(&session, &meant, &mut response).await?;
+        withdraw(rpc, &session, &meant, &mut response).await?;
     }
     for publication in meant {
         if rpc.store.hold(publication.id).await?.is_none() {
@@ -55,6 +55,7 @@ pub async fn remove(rpc: &ControlRpc, request: &RemoveRequest) -> Result<RemoveR
 }
 
 async fn withdraw(
+    rpc: &ControlRpc,
     session: &Session,
     meant: &[&Publication],
     response: &mut RemoveResponse,
@@ -71,6 +72,9 @@ async fn withdraw(
     }
     for publication in meant {
         session.client.withdraw(publication.id).await?;
+        rpc.bus.tell(What::Withdrawn {
+            publication: (*publication).clone(),
+        });
         response.unpublished.push(convert::publication(publication));
     }
     Ok(())

@@ -8,7 +8,7 @@ mod waiting;
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Instant,
@@ -28,7 +28,7 @@ pub use self::{
     state::{Intent, Outcome, Progress, State},
     waiting::Attached,
 };
-use super::{Halt, job::Job};
+use super::{Halt, job::Job, telling::Voice};
 use crate::{meter::Meter, store::Incoming};
 
 /// One transfer.
@@ -58,6 +58,7 @@ pub struct Transfer {
     meter: Meter,
     started: Instant,
     resumed: AtomicI64,
+    voice: OnceLock<Voice>,
 }
 
 impl Transfer {
@@ -103,6 +104,7 @@ impl Transfer {
             meter: Meter::default(),
             started: Instant::now(),
             resumed: AtomicI64::new(0),
+            voice: OnceLock::new(),
         }
     }
 
@@ -260,9 +262,22 @@ impl Transfer {
             if !same {
                 progress.state = state;
                 progress.reason = reason;
+                if let Some(voice) = self.voice() {
+                    voice.entered(&progress.state, &progress.reason);
+                }
             }
             !same
         });
+    }
+
+    /// From now on it tells with this voice, unless it has one.
+    pub(super) fn speaks_with(&self, voice: impl FnOnce() -> Voice) -> &Voice {
+        self.voice.get_or_init(voice)
+    }
+
+    /// What tells of it, once it has one.
+    pub(super) fn voice(&self) -> Option<&Voice> {
+        self.voice.get()
     }
 
     /// The content and its size are known.
