@@ -195,6 +195,7 @@ pub async fn open_state(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resul
     let storage: Arc<dyn Storage> = Arc::new(storage.with_context(|| file.display().to_string())?);
     Ok(State::from(Parts {
         cluster: storage.cluster().await?,
+        state_dir: config.state_dir.clone(),
         storage,
         authority,
         grants,

@@ -75,7 +75,7 @@ fn wrong_usage_is_refused() {
         &[][..],
         &["frobnicate"],
         &["upload"],
-        &["upload", "x", "--visibility", "group:lab"],
+        &["upload", "x", "--visibility", "group:Lab"],
         &["upload", "x", "--name", "../x"],
         &["upload", "x", "--name", "a\u{202e}b"],
         &["upload", "x", "--copies", "0"],

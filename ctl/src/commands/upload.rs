@@ -237,6 +237,7 @@ impl Uploader<'_> {
     async fn tell(&mut self, publication: &Publication) -> Result<(), Stop> {
         let who = match publication.visibility.as_str() {
             "private" => format!("private: only {} can find it", publication.owner),
+            group if group.starts_with("group:") => format!("{group}: its members can find it"),
             _ => format!("public: every user of {} can find it", self.directory().await),
         };
         let (name, hash) = (full_name(publication), short_hash(&publication.hash));

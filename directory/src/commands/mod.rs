@@ -1,8 +1,13 @@
 //! One file per command. A command gives an [`Outcome`]; here it becomes lines or one JSON object, and an exit code.
 
+mod backup;
 mod ca_fingerprint;
+mod group;
 mod init;
+mod peer;
 mod serve;
+mod status;
+mod table;
 mod user;
 
 use std::{io::Write, process::ExitCode};
@@ -43,7 +48,11 @@ fn dispatch(cli: Cli) -> Result<Option<Outcome>, Failure> {
         Command::Serve { check_config: false } => serve::run(config, cli.config).map(|()| None),
         Command::Init => init::run(&config).map(Some),
         Command::CaFingerprint => ca_fingerprint::run(&config).map(Some),
+        Command::Backup { file } => backup::run(&config, &file).map(Some),
         Command::Admin(Admin::User(command)) => user::run(&config, command).map(Some),
+        Command::Admin(Admin::Group(command)) => group::run(&config, command).map(Some),
+        Command::Admin(Admin::Peer(command)) => peer::run(&config, command).map(Some),
+        Command::Admin(Admin::Status) => status::run(&config).map(Some),
     }
 }
 

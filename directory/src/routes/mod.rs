@@ -4,14 +4,17 @@
 mod auth;
 pub(crate) mod body;
 mod ca;
+mod credentials;
 mod dial;
 mod download;
+mod events;
 mod files;
 mod health;
 mod index;
 mod login;
 mod logout;
 mod me;
+mod password;
 mod peers;
 mod ping;
 mod publications;
@@ -51,6 +54,7 @@ pub fn router(state: Arc<State>) -> Router {
         .route("/session/renew", post(renew::post))
         .route("/logout", post(logout::post))
         .route("/me", get(me::get))
+        .route("/me/password", post(password::post))
         .route("/ping", post(ping::post))
         .route("/publications", post(publications::post))
         .route("/publications/{id}", delete(publications::delete))
@@ -63,6 +67,7 @@ pub fn router(state: Arc<State>) -> Router {
         .route("/upload", post(upload::post))
         .route("/reports", post(reports::post))
         .route("/peers", get(peers::get))
+        .route("/events", get(events::get))
         .merge(health());
     Router::new()
         .nest(PREFIX, api)
