@@ -94,14 +94,14 @@ impl Pinger {
             }
             Err(failure) if failure.kind == FailureKind::NotLoggedIn => {
                 tracing::warn!("the directory ended the session");
-                self.link.failed();
+                self.link.failed(&failure.message);
                 if let Err(error) = self.sessions.end("the directory ended the session") {
                     tracing::error!("{error}");
                 }
                 interval
             }
             Err(failure) => {
-                if self.link.failed() || *failures == 0 {
+                if self.link.failed(&failure.message) || *failures == 0 {
                     tracing::warn!("directory away: {failure}");
                 }
                 *failures = failures.saturating_add(1);

@@ -26,7 +26,7 @@ use super::{
     key::{PeerKey, write_private},
     trust::TrustedCa,
 };
-use crate::directory::client::DirectoryClient;
+use crate::{directory::client::DirectoryClient, peer::dials::Dials};
 
 /// What is written of a session. Holds the bearer token: never printed.
 #[derive(Clone, Serialize, Deserialize)]
@@ -90,10 +90,12 @@ pub struct Session {
     pub client: DirectoryClient,
     /// Checks grants.
     pub verifier: Verifier,
+    /// Who could not be dialled lately.
+    pub dials: Dials,
 }
 
 impl Session {
-    fn new(record: SessionRecord, key: &PeerKey) -> Result<Self, Failure> {
+    fn new(record: SessionRecord, key: &PeerKey, dials: &Dials) -> Result<Self, Failure> {
         let internal =
             |error: certificate::CertificateError| Failure::new(FailureKind::Internal, error.to_string());
         let ca = certificate::certificates(&record.ca).map_err(internal)?;
@@ -112,6 +114,7 @@ impl Session {
             tls,
             client,
             verifier,
+            dials: dials.clone(),
         })
     }
 
@@ -165,6 +168,7 @@ pub struct Sessions {
     current: watch::Sender<Option<Arc<Session>>>,
     server_tls: watch::Sender<Option<Arc<ServerConfig>>>,
     ended: Mutex<Option<String>>,
+    dials: Dials,
 }
 
 impl Sessions {
@@ -184,10 +188,11 @@ impl Sessions {
             current: watch::Sender::new(None),
             server_tls: watch::Sender::new(None),
             ended: Mutex::new(None),
+            dials: Dials::default(),
         };
         if let Some(record) = read_json::<SessionRecord>(&sessions.file)? {
             if record.session_expires_at > Timestamp::now() {
-                sessions.put(Session::new(record, &sessions.key)?);
+                sessions.put(Session::new(record, &sessions.key, &sessions.dials)?);
             } else {
                 sessions.end("the session has ended; log in again")?;
             }
@@ -220,13 +225,25 @@ impl Sessions {
     /// `NotLoggedIn`.
     pub fn require(&self) -> Result<Arc<Session>, Failure> {
         self.current().ok_or_else(|| {
-            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let ended = self.why_ended();
             let mut failure = Failure::not_logged_in();
             if let Some(reason) = ended {
                 failure.message = format!("not logged in: {reason}");
             }
             failure
         })
+    }
+
+    /// Why the last session ended, when it was not by a logout.
+    #[must_use]
+    pub fn why_ended(&self) -> Option<String> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who could not be dialled lately.
+    #[must_use]
+    pub const fn dials(&self) -> &Dials {
+        &self.dials
     }
 
     /// Follows the session as it comes, renews and goes.
@@ -278,7 +295,7 @@ impl Sessions {
     /// # Errors
     /// When the record does not fit this daemon's key, or cannot be written.
     pub fn begin(&self, record: SessionRecord) -> Result<Arc<Session>, Failure> {
-        let session = Session::new(record, &self.key)?;
+        let session = Session::new(record, &self.key, &self.dials)?;
         let record = &session.record;
         {
             let mut known = self.known();
