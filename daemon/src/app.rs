@@ -25,7 +25,7 @@ use crate::{
         server::PeerPort,
     },
     store::{Store, StoreConfig},
-    transfer::{Transfers, heal::heal_task, publish::Publisher},
+    transfer::{Transfers, heal::heal_task, limits::Limits, publish::Publisher},
 };
 
 /// A daemon whose sockets are bound.
@@ -91,13 +91,14 @@ impl App {
         store.tells(bus.clone());
         let config = Arc::new(config);
         let link = Link::load(&config.state_dir)?;
+        let limits = Limits::load(&config.state_dir)?;
         let sent = Meter::default();
         let announcer = Announcer::new(store.clone());
         let transfers = Transfers::load(
             Arc::clone(&sessions),
             store.clone(),
             announcer.clone(),
-            config.transfer.max_active,
+            (config.transfer.max_active, limits.clone()),
             lifecycle.clone(),
         )
         .await?;
@@ -112,7 +113,7 @@ impl App {
                 transfers: transfers.clone(),
                 accept: config.store.accept_copies,
             },
-            access: Access::new(authority, store.clone()),
+            access: Access::new(authority, store.clone()).within(limits),
             sent: sent.clone(),
         };
         let pinger = Pinger {

@@ -66,7 +66,7 @@ pub fn session(from: &Session) -> v1::Session {
 pub fn held(from: &HeldFile) -> v1::HeldFile {
     v1::HeldFile {
         publication: Some(publication(&from.publication)),
-        pinned: false,
+        pinned: from.pinned,
         state: if from.damaged.is_some() {
             "damaged"
         } else {
@@ -172,8 +172,8 @@ pub fn transfer(from: &Transfer) -> v1::Transfer {
             State::Failed(failure) => Some(v1_failure(failure)),
             _ => None,
         },
-        priority: "normal".into(),
-        limit: None,
+        priority: from.priority().word().into(),
+        limit: from.limit(),
     }
 }
 

@@ -15,7 +15,9 @@ use p2p_proto::{
             FileInfo, Publication, PublishRequest, RefQuery, ReleaseRequest, SearchQuery, SearchResponse,
         },
         reports::ReportRequest,
-        session::{Credentials, LoginRequest, LoginResponse, PingRequest, PingResponse, RenewRequest},
+        session::{
+            Credentials, LoginRequest, LoginResponse, PasswordRequest, PingRequest, PingResponse, RenewRequest,
+        },
     },
 };
 use reqwest::{Method, RequestBuilder, Response};
@@ -108,6 +110,28 @@ impl DirectoryClient {
     /// See [`Self::login`].
     pub async fn renew(&self, body: RenewRequest) -> Result<Credentials, Refused> {
         self.send(Method::POST, "/session/renew", |r| r.json(&body)).await
+    }
+
+    /// `POST /me/password`.
+    ///
+    /// # Errors
+    /// `CredentialsRefused` when the password is not the one now, `Usage` for a new one that is not taken; see
+    /// [`Self::login`].
+    pub async fn change_password(&self, body: PasswordRequest) -> Result<(), Refused> {
+        let request = self.request(Method::POST, "/me/password").json(&body);
+        let response = request.send().await.map_err(|error| self.away(&error))?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        let problem = self.problem(response).await?;
+        let refused = match problem.kind() {
+            Some(ProblemKind::BadCredentials) => "refused the old password",
+            Some(ProblemKind::TooMany) => "has had too many wrong passwords",
+            _ => return Err(self.refusal(problem)),
+        };
+        let next = problem.retry_after_s.map(|seconds| format!(". Next try in {seconds} s."));
+        let message = format!("{} {refused}{}", self.host, next.unwrap_or_default());
+        Err(Failure::new(FailureKind::CredentialsRefused, message))
     }
 
     /// `POST /logout`.

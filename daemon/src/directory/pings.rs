@@ -97,14 +97,14 @@ impl Pinger {
             }
             Err(failure) if failure.kind == FailureKind::NotLoggedIn => {
                 tracing::warn!("the directory ended the session");
-                self.link.failed();
+                self.link.failed(&failure.message);
                 if let Err(error) = self.sessions.end("the directory ended the session") {
                     tracing::error!("{error}");
                 }
                 interval
             }
             Err(failure) => {
-                if self.link.failed() || *failures == 0 {
+                if self.link.failed(&failure.message) || *failures == 0 {
                     tracing::warn!("directory away: {failure}");
                     self.bus.tell(What::DirectoryAway {
                         directory: session.directory_host().to_owned(),

@@ -29,6 +29,7 @@ use super::{
 use crate::{
     directory::client::DirectoryClient,
     events::{Bus, Teller, What},
+    peer::dials::Dials,
     store::AccountId,
 };
 
@@ -94,10 +95,12 @@ pub struct Session {
     pub client: DirectoryClient,
     /// Checks grants.
     pub verifier: Verifier,
+    /// Who could not be dialled lately.
+    pub dials: Dials,
 }
 
 impl Session {
-    fn new(record: SessionRecord, key: &PeerKey) -> Result<Self, Failure> {
+    fn new(record: SessionRecord, key: &PeerKey, dials: &Dials) -> Result<Self, Failure> {
         let internal =
             |error: certificate::CertificateError| Failure::new(FailureKind::Internal, error.to_string());
         let ca = certificate::certificates(&record.ca).map_err(internal)?;
@@ -116,6 +119,7 @@ impl Session {
             tls,
             client,
             verifier,
+            dials: dials.clone(),
         })
     }
 
@@ -181,6 +185,7 @@ pub struct Sessions {
     server_tls: watch::Sender<Option<Arc<ServerConfig>>>,
     ended: Mutex<Option<String>>,
     teller: Teller,
+    dials: Dials,
 }
 
 impl Sessions {
@@ -201,10 +206,11 @@ impl Sessions {
             server_tls: watch::Sender::new(None),
             ended: Mutex::new(None),
             teller: Teller::default(),
+            dials: Dials::default(),
         };
         if let Some(record) = read_json::<SessionRecord>(&sessions.file)? {
             if record.session_expires_at > Timestamp::now() {
-                sessions.put(Session::new(record, &sessions.key)?);
+                sessions.put(Session::new(record, &sessions.key, &sessions.dials)?);
             } else {
                 sessions.end("the session has ended; log in again")?;
             }
@@ -247,13 +253,25 @@ impl Sessions {
     /// `NotLoggedIn`.
     pub fn require(&self) -> Result<Arc<Session>, Failure> {
         self.current().ok_or_else(|| {
-            let ended = lock(&self.ended).clone();
+            let ended = self.why_ended();
             let mut failure = Failure::not_logged_in();
             if let Some(reason) = ended {
                 failure.message = format!("not logged in: {reason}");
             }
             failure
         })
+    }
+
+    /// Why the last session ended, when it was not by a logout.
+    #[must_use]
+    pub fn why_ended(&self) -> Option<String> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Who could not be dialled lately.
+    #[must_use]
+    pub const fn dials(&self) -> &Dials {
+        &self.dials
     }
 
     /// Follows the session as it comes, renews and goes.
@@ -314,7 +332,7 @@ impl Sessions {
     }
 
     fn write(&self, record: SessionRecord) -> Result<Session, Failure> {
-        let session = Session::new(record, &self.key)?;
+        let session = Session::new(record, &self.key, &self.dials)?;
         let record = &session.record;
         {
             let mut known = self.known();

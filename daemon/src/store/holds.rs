@@ -32,11 +32,13 @@ pub struct HeldFile {
     pub state: HoldState,
     /// What is wrong with it.
     pub damaged: Option<String>,
+    /// Somebody wants it kept here.
+    pub pinned: bool,
 }
 
 const COLUMNS: &str =
     "SELECT h.publication, h.hash, c.size, h.state, h.owner, h.name, h.version, h.visibility,
-    h.published_at, d.reason, p.groups FROM holds h JOIN contents c ON c.hash = h.hash
+    h.published_at, d.reason, p.groups, h.pinned FROM holds h JOIN contents c ON c.hash = h.hash
     LEFT JOIN damaged d ON d.hash = h.hash LEFT JOIN partials p ON p.hash = h.hash";
 
 /// [`COLUMNS`] and a condition.
@@ -100,6 +102,28 @@ impl Store {
             .fetch_all(self.inner.metadata.reader())
             .await?;
         rows.iter().map(held).collect()
+    }
+
+    /// Marks the hold of this publication as pinned, or takes the mark away; false when it is not held. The mark goes
+    /// with its hold only: damage and healing leave it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn pin(&self, publication: Uuid, pinned: bool) -> Result<bool, StoreError> {
+        let store = self.clone();
+        self.finish(async move {
+            let mut writer = store.inner.metadata.writer().await?;
+            let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+            let done = sqlx::query("UPDATE holds SET pinned = ? WHERE publication = ?")
+                .bind(i64::from(pinned))
+                .bind(&publication.as_bytes()[..])
+                .execute(&mut *tx)
+                .await?;
+            store.inner.before_commit()?;
+            tx.commit().await?;
+            Ok(done.rows_affected() > 0)
+        })
+        .await
     }
 
     /// Serves this publication no longer. With its last hold the content goes; readers that have it open read on.
@@ -307,5 +331,6 @@ fn held(row: &SqliteRow) -> Result<HeldFile, StoreError> {
         stored_bytes,
         state: index_log::state(row.try_get(3)?)?,
         damaged,
+        pinned: row.try_get::<i64, _>(11)? != 0,
     })
 }

@@ -157,6 +157,12 @@ pub struct Usage {
     pub max_bytes: Option<u64>,
     /// The folder.
     pub path: PathBuf,
+    /// Bytes of the file system that may still be filled, whatever the limit is.
+    pub disk_free: u64,
+    /// All bytes of the file system.
+    pub disk_size: u64,
+    /// Bytes that the limit still allows.
+    pub quota_left: Option<u64>,
 }
 
 /// The store; clones are handles to one. The folder is free for another daemon when the last handle is gone, those
@@ -267,11 +273,9 @@ impl Store {
         let partial_files = partials::count(&mut reader).await?;
         drop(reader);
         let inner = self.inner.clone();
-        let free_bytes = blocking(move || {
-            inner
-                .space
-                .usable()
-                .map_err(StoreError::io("measure the free space"))
+        let room = blocking(move || {
+            let room = inner.space.room();
+            room.map_err(StoreError::io("measure the free space"))
         })
         .await?;
         let path = self.inner.disk.root().to_owned();
@@ -279,9 +283,12 @@ impl Store {
             files,
             bytes,
             partial_files,
-            free_bytes,
+            free_bytes: room.disk_free.min(room.quota_left.unwrap_or(u64::MAX)),
             max_bytes: self.inner.space.max_size(),
             path,
+            disk_free: room.disk_free,
+            disk_size: room.disk_size,
+            quota_left: room.quota_left,
         })
     }
 

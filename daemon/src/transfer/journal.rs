@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     job::Job,
     progress::{self, Intent, Outcome, Progress, State, Transfer},
+    turns::Priority,
 };
 pub use crate::store::AccountId;
 use crate::{
@@ -67,6 +68,11 @@ struct Record {
     outcome: Option<Outcome>,
     #[serde(default)]
     failure: Option<Failure>,
+    #[serde(default)]
+    priority: Priority,
+    /// Its own limit, in bytes a second.
+    #[serde(default)]
+    limit: Option<u64>,
 }
 
 /// What is to be written, and where.
@@ -200,6 +206,8 @@ impl Record {
             known_size: now.size,
             outcome,
             failure,
+            priority: transfer.priority(),
+            limit: transfer.limit(),
         }
     }
 
@@ -224,6 +232,8 @@ impl Record {
             size: self.known_size.or_else(|| self.job.size()),
         };
         let transfer = Transfer::resumed_as(id, self.job, self.uid, self.began_at, progress);
+        transfer.rank.set(self.priority);
+        transfer.limit.set(self.limit);
         (transfer, self.account)
     }
 }

@@ -4,7 +4,8 @@
 //! runs each ([`drive`]): a go of [`download`] or [`copy`], a wait when nobody can help now, and the next go with what is
 //! there.
 //! [`locate`] says who has a content, [`plan`] which piece comes next, [`source`] talks to one holder, [`deliver`] brings
-//! the bytes to the person who waits; [`publish`] is the way in, and [`pending`] asks again for what the directory did not
+//! the bytes to the person who waits; [`limits`] says how fast bytes may go and come, [`turns`] who of those that wait
+//! is next; [`publish`] is the way in, and [`pending`] asks again for what the directory did not
 //! confirm; [`heal`] fetches anew what was found damaged. Those of one content stand in [`line`]. Which states a transfer
 //! goes through is in STATE.md beside this file.
 //!
@@ -20,6 +21,7 @@ pub mod heal;
 pub mod job;
 pub mod journal;
 mod layer;
+pub mod limits;
 mod line;
 pub mod locate;
 mod orders;
@@ -33,15 +35,17 @@ pub mod publish;
 mod registry;
 mod roll;
 mod source;
+mod steering;
 mod swarm;
 mod telling;
+pub mod turns;
 mod uploading;
 
 use std::sync::{Arc, Mutex};
 
 use p2p_proto::{ContentHash, Failure, FailureKind};
 use p2p_service::lifecycle::Lifecycle;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use self::{
     copy::Copy,
@@ -49,12 +53,14 @@ use self::{
     drive::{Work, run},
     job::{Job, Keep},
     journal::{AccountId, Journal},
+    limits::Limits,
     line::Lines,
     locate::Locator,
     place::Replication,
     progress::{Intent, State, Transfer},
-    registry::{Entry, Registry},
+    registry::Registry,
     telling::Voice,
+    turns::Turns,
 };
 pub use self::{orders::Order, uploading::Uploading};
 use crate::{
@@ -108,7 +114,8 @@ struct Shared {
     announcer: Announcer,
     locator: Locator,
     received: Meter,
-    slots: Semaphore,
+    limits: Limits,
+    turns: Turns,
     lines: Lines,
     lifecycle: Lifecycle,
     journal: Arc<Journal>,
@@ -121,7 +128,8 @@ struct Shared {
 }
 
 impl Transfers {
-    /// The transfers of the last run, which go on at [`Self::restore`]; at most `max_active` fetch at once.
+    /// The transfers of the last run, which go on at [`Self::restore`]; at most `max_active` fetch at once, within these
+    /// limits.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -129,7 +137,7 @@ impl Transfers {
         sessions: Arc<Sessions>,
         store: Store,
         announcer: Announcer,
-        max_active: u16,
+        (max_active, limits): (u16, Limits),
         lifecycle: Lifecycle,
     ) -> Result<Self, StoreError> {
         let journal = Arc::new(Journal::new(store.clone()));
@@ -140,7 +148,8 @@ impl Transfers {
             store,
             announcer,
             received: Meter::default(),
-            slots: Semaphore::new(max_active.max(1).into()),
+            limits,
+            turns: Turns::new(max_active.into()),
             lines: Lines::default(),
             lifecycle,
             journal,
@@ -173,6 +182,7 @@ impl Transfers {
             }
             self.0.gives_voice(&transfer, account);
             transfer.be_patient();
+            self.0.limit_copy(&transfer);
             let work = match transfer.job.clone() {
                 Job::Download {
                     publication,
@@ -334,6 +344,12 @@ impl Shared {
             tracing::warn!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
         }
         transfer.finish(result.clone());
+        if let Job::Replicate {
+            publication, peer_id, ..
+        } = &transfer.job
+        {
+            self.limits.forget_copy(*peer_id, publication.hash);
+        }
         self.note(transfer, false);
         if let Some(voice) = transfer.voice() {
             voice.ended(&result, transfer.intent());

@@ -8,7 +8,7 @@ mod waiting;
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{
-        Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Instant,
@@ -28,7 +28,13 @@ pub use self::{
     state::{Intent, Outcome, Progress, State},
     waiting::Attached,
 };
-use super::{Halt, job::Job, telling::Voice};
+use super::{
+    Halt,
+    job::Job,
+    limits::{Bucket, Download, Limits},
+    telling::Voice,
+    turns::{Priority, Rank},
+};
 use crate::{meter::Meter, store::Incoming};
 
 /// One transfer.
@@ -41,6 +47,10 @@ pub struct Transfer {
     pub uid: Option<u32>,
     /// When it began.
     pub began_at: Timestamp,
+    /// What it is worth against others that wait for a turn.
+    pub(super) rank: Arc<Rank>,
+    /// Its own limit.
+    pub(super) limit: Arc<Bucket>,
     progress: watch::Sender<Progress>,
     intent: watch::Sender<Intent>,
     patient: AtomicBool,
@@ -90,6 +100,8 @@ impl Transfer {
             job,
             uid,
             began_at,
+            rank: Arc::default(),
+            limit: Arc::default(),
             progress: watch::Sender::new(progress),
             intent: watch::Sender::new(intent),
             patient: AtomicBool::new(false),
@@ -118,6 +130,23 @@ impl Transfer {
     #[must_use]
     pub const fn owner(&self) -> &UserName {
         self.job.owner()
+    }
+
+    /// What it is worth against others that wait for a turn.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.rank.get()
+    }
+
+    /// Its own limit, in bytes a second.
+    #[must_use]
+    pub fn limit(&self) -> Option<u64> {
+        self.limit.rate()
+    }
+
+    /// What it may ask others for.
+    pub(super) fn limited_by(&self, limits: &Limits) -> Download {
+        limits.download(self.id, Arc::clone(&self.limit))
     }
 
     /// It will end as a copy of this content in the store.
