@@ -58,7 +58,7 @@ use self::{
     locate::Locator,
     place::Replication,
     progress::{Intent, State, Transfer},
-    registry::Registry,
+    registry::{Entry, Registry},
     telling::Voice,
     turns::Turns,
 };
