@@ -20,6 +20,7 @@ pub mod config;
 pub mod control;
 pub mod directory;
 mod failure;
+pub mod first_steps;
 pub mod identity;
 pub mod meter;
 pub mod peer;

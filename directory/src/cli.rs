@@ -33,6 +33,9 @@ pub enum Command {
     Init,
     /// Print the fingerprint of the CA
     CaFingerprint,
+    /// What the package says after it has started the directory
+    #[command(hide = true)]
+    FirstSteps,
     /// Administer the directory that runs on this machine
     #[command(subcommand)]
     Admin(Admin),

@@ -1,6 +1,7 @@
 //! One file per command. A command gives an [`Outcome`]; here it becomes lines or one JSON object, and an exit code.
 
 mod ca_fingerprint;
+mod first_steps;
 mod init;
 mod serve;
 mod user;
@@ -43,6 +44,7 @@ fn dispatch(cli: Cli) -> Result<Option<Outcome>, Failure> {
         Command::Serve { check_config: false } => serve::run(config, cli.config).map(|()| None),
         Command::Init => init::run(&config).map(Some),
         Command::CaFingerprint => ca_fingerprint::run(&config).map(Some),
+        Command::FirstSteps => first_steps::run(&config).map(Some),
         Command::Admin(Admin::User(command)) => user::run(&config, command).map(Some),
     }
 }
