@@ -2,14 +2,14 @@
 
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use p2p_service::{
     config::ConfigError,
     lifecycle::{Lifecycle, Signals},
     logging, notify,
 };
 
-use crate::{App, Config};
+use crate::{App, Config, first_steps};
 
 /// How long a stop may take before what still runs is cut.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -30,6 +30,17 @@ pub struct Cli {
     /// Only check the configuration.
     #[arg(long)]
     check_config: bool,
+    /// Nothing: run the daemon.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Anything else than to run.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// What the package says after it has started the daemon.
+    #[command(hide = true)]
+    FirstSteps,
 }
 
 impl Cli {
@@ -42,6 +53,9 @@ impl Cli {
         };
         if self.check_config {
             return ExitCode::SUCCESS;
+        }
+        if let Some(Command::FirstSteps) = self.command {
+            return first_steps::run(&config);
         }
         let result = logging::init("P2PD_LOG", &config.log.level).and_then(|()| serve(config));
         match result {

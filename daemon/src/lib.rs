@@ -22,6 +22,7 @@ pub mod control;
 pub mod directory;
 pub mod events;
 mod failure;
+pub mod first_steps;
 pub mod identity;
 pub mod meter;
 pub mod peer;

@@ -248,7 +248,8 @@ fn bind_admin(config: &Config) -> anyhow::Result<(UnixListener, SocketName)> {
     Ok((listener, name))
 }
 
-fn url(names: &[String], addresses: &[SocketAddr]) -> String {
+/// What to show as the address of a directory with these names, that listens there.
+pub(crate) fn url(names: &[String], addresses: &[SocketAddr]) -> String {
     let name = names.first().map_or("localhost", String::as_str);
     let name = if name.contains(':') {
         format!("[{name}]")

@@ -40,6 +40,9 @@ pub enum Command {
         /// A new file; a restore is: stop, empty the state folder, untar there, start
         file: PathBuf,
     },
+    /// What the package says after it has started the directory
+    #[command(hide = true)]
+    FirstSteps,
     /// Administer the directory that runs on this machine
     #[command(subcommand)]
     Admin(Admin),

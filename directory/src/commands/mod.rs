@@ -2,6 +2,7 @@
 
 mod backup;
 mod ca_fingerprint;
+mod first_steps;
 mod group;
 mod init;
 mod peer;
@@ -49,6 +50,7 @@ fn dispatch(cli: Cli) -> Result<Option<Outcome>, Failure> {
         Command::Init => init::run(&config).map(Some),
         Command::CaFingerprint => ca_fingerprint::run(&config).map(Some),
         Command::Backup { file } => backup::run(&config, &file).map(Some),
+        Command::FirstSteps => first_steps::run(&config).map(Some),
         Command::Admin(Admin::User(command)) => user::run(&config, command).map(Some),
         Command::Admin(Admin::Group(command)) => group::run(&config, command).map(Some),
         Command::Admin(Admin::Peer(command)) => peer::run(&config, command).map(Some),
