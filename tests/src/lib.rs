@@ -2,6 +2,7 @@
 //! one, on free loopback ports. Whatever was started is ended when its handle is dropped.
 
 pub mod check;
+pub mod control;
 pub mod data;
 pub mod directory;
 pub mod forge;

@@ -53,7 +53,8 @@ impl ControlRpc {
     /// This user may hear of it. What names a transfer is for those who may see that, what names a file or a peer for those
     /// who may use the session; and what names anything, for the account only whose it is.
     pub(super) fn hears(&self, uid: u32, event: &Event) -> bool {
-        let own = event.account.is_none() || event.account == self.sessions.account().as_ref().map(Account::id);
+        let own =
+            event.account.is_none() || event.account == self.sessions.account().as_ref().map(Account::id);
         let what = &event.what;
         match what.transfer() {
             Some(transfer) => own && self.acts(uid) && self.sees_begun_by(uid, transfer.begun_by),

@@ -33,6 +33,9 @@ const CONNECTIONS: LocalLimits = LocalLimits {
 /// was missing.
 const TOO_MANY: [u8; 17] = [0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 11];
 
+/// The service's full name.
+const CONTROL: &str = <ControlServiceServer<ControlRpc> as NamedService>::NAME;
+
 /// What one connection may do. A p2pctl makes one call at a time, two at most. No call has an end in time: an upload from
 /// a pipe lasts as long as the pipe. And no keep-alive: the kernel says when a client has died, and one that was stopped
 /// (Ctrl-Z, or a pager at the end of `-o -`) goes on when it is woken; it holds one place of its own user's.
@@ -54,6 +57,9 @@ pub async fn serve(listener: UnixListener, rpc: ControlRpc, soft: CancellationTo
     let reflection = Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .with_service_name(CONTROL)
+        .with_service_name("grpc.health.v1.Health")
+        .with_service_name("grpc.reflection.v1.ServerReflection")
         .build_v1()?
         .max_decoding_message_size(MAX_GRPC_MESSAGE)
         .max_encoding_message_size(MAX_GRPC_MESSAGE);
@@ -86,12 +92,10 @@ pub async fn serve(listener: UnixListener, rpc: ControlRpc, soft: CancellationTo
 
 /// When the stop begins it serves no more, as a whole and by name. Whoever watches that hears it, and nothing after.
 async fn not_serving_after(mut reporter: HealthReporter, stop: CancellationToken) {
-    const SERVICES: [&str; 2] = ["", <ControlServiceServer<ControlRpc> as NamedService>::NAME];
+    const SERVICES: [&str; 2] = ["", CONTROL];
     stop.cancelled().await;
     for name in SERVICES {
-        reporter
-            .set_service_status(name, ServingStatus::NotServing)
-            .await;
+        reporter.set_service_status(name, ServingStatus::NotServing).await;
     }
     for name in SERVICES {
         reporter.clear_service_status(name).await;

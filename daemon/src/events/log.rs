@@ -149,7 +149,9 @@ fn bytes_of(lines: &[Line<'_>]) -> io::Result<Vec<u8>> {
 fn read(bytes: &[u8]) -> (Written, u64, usize) {
     let (mut written, mut good, mut lines) = (Written::default(), 0, 0);
     for line in bytes.split_inclusive(|byte| *byte == b'\n') {
-        let Some(json) = line.strip_suffix(b"\n") else { break };
+        let Some(json) = line.strip_suffix(b"\n") else {
+            break;
+        };
         match serde_json::from_slice(json) {
             Ok(ReadLine::After(place)) if written.events.is_empty() => written.after = Some(place),
             Ok(ReadLine::Event(event)) => {
@@ -236,7 +238,10 @@ mod tests {
         let strange = b"{\"event\":{\"place\":9,\"what\":{\"kind\":\"of_tomorrow\"}}}\n".to_vec();
         let all = [first.clone(), strange.clone(), second.clone()].concat();
         let (written, good, lines) = read(&all);
-        assert_eq!((places(&written), good as usize, lines), (vec![1, 2], all.len(), 4));
+        assert_eq!(
+            (places(&written), good as usize, lines),
+            (vec![1, 2], all.len(), 4)
+        );
         for bad in [vec![0; 50], b"{\"event\n".to_vec(), first.clone(), b"\n".to_vec()] {
             let (written, good, _) = read(&[first.clone(), bad, second.clone()].concat());
             assert_eq!((places(&written), good as usize), (vec![1], first.len()));

@@ -266,7 +266,9 @@ impl What {
                 download,
                 transfer,
             } => {
-                let of = transfer.as_ref().map_or_else(|| "limits".to_owned(), Moving::title);
+                let of = transfer
+                    .as_ref()
+                    .map_or_else(|| "limits".to_owned(), Moving::title);
                 format!("{of}: up {}, down {}", rate(*upload), rate(*download))
             }
             Self::ConfigReloaded {
@@ -381,7 +383,10 @@ fn because(what: String, reason: &str) -> String {
 }
 
 fn rate(limit: Option<u64>) -> String {
-    limit.map_or_else(|| "unlimited".to_owned(), |bytes| format!("{}/s", ByteCount(bytes)))
+    limit.map_or_else(
+        || "unlimited".to_owned(),
+        |bytes| format!("{}/s", ByteCount(bytes)),
+    )
 }
 
 fn reloaded(changed: &[String], needs_restart: &[String]) -> String {

@@ -376,8 +376,7 @@ impl Sessions {
     pub fn end(&self, reason: &str) -> Result<(), Failure> {
         let ended = self.current.send_replace(None);
         self.server_tls.send_replace(None);
-        *lock(&self.ended) =
-            Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+        *lock(&self.ended) = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
         let removed = match fs::remove_file(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,

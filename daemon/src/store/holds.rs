@@ -263,10 +263,7 @@ struct Gone {
 }
 
 /// The row, and its entry in the index log. False when it was there.
-pub(super) async fn insert(
-    db: &mut SqliteConnection,
-    publication: &Publication,
-) -> Result<bool, StoreError> {
+pub(super) async fn insert(db: &mut SqliteConnection, publication: &Publication) -> Result<bool, StoreError> {
     let hash = publication.hash;
     let size = metadata::size_of(db, hash)
         .await?

@@ -111,7 +111,10 @@ async fn a_watcher_goes_on_after_a_restart_without_loss_or_repetition() {
         ["ana/3.tar@1 is stored here", "ana/4.tar@1 is stored here"]
     );
     assert_eq!(rest[0], seen[2]);
-    assert!(rest[1].place >= rest[0].place + (1 << 20) - 1, "no place is given twice");
+    assert!(
+        rest[1].place >= rest[0].place + (1 << 20) - 1,
+        "no place is given twice"
+    );
     assert!(all_after(&bus, &id(&rest[1])).is_empty());
 }
 
