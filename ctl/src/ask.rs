@@ -64,7 +64,9 @@ impl Terminal {
             options.read(true).write(true);
             let screen = options.open(path)?;
             // A description of its own: others who have the terminal open go on waiting in theirs.
-            let keyboard = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
+            let keyboard = options
+                .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+                .open(path)?;
             let keyboard = AsyncFd::with_interest(keyboard, Interest::READABLE)?;
             Ok::<_, io::Error>(Self {
                 keyboard,
@@ -87,7 +89,8 @@ impl Terminal {
         question: &str,
         wanted: Wanted,
     ) -> Result<Option<Zeroizing<String>>, Failure> {
-        let _quiet = Quiet::new(&self.screen).map_err(|error| io_failure("cannot ask on the terminal", &error))?;
+        let _quiet =
+            Quiet::new(&self.screen).map_err(|error| io_failure("cannot ask on the terminal", &error))?;
         self.write(question)?;
         let prompt = question.rsplit('\n').next().unwrap_or(question);
         let asked = tokio::select! {
@@ -150,7 +153,10 @@ impl Terminal {
         let columns = Size::of(&self.screen).columns;
         let mut list = String::new();
         for name in &found.others {
-            list.push_str(&format!("\n  {}", shorten(&one_line(name), columns.saturating_sub(3))));
+            list.push_str(&format!(
+                "\n  {}",
+                shorten(&one_line(name), columns.saturating_sub(3))
+            ));
         }
         if found.more > 0 {
             list.push_str(&format!("\n  … and {} more", found.more));

@@ -12,8 +12,11 @@ use crate::admin::types::PeerRef;
 #[command(name = "p2p-directory", version, disable_help_subcommand = true)]
 pub struct Cli {
     /// Read this file instead of the default one
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "P2P_DIRECTORY_CONFIG")]
     pub config: Option<PathBuf>,
+    /// Go before environment and file, for example liveness.lease=1m
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Print one JSON object
     #[arg(long, global = true)]
     pub json: bool,

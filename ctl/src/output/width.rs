@@ -46,7 +46,12 @@ pub(crate) fn cut(text: &str, room: usize) -> String {
     let (mut kept, at) = begin(&whole, room.saturating_sub(1));
     kept.push('…');
     // A colour that began is ended.
-    kept.extend(whole[at..].iter().filter(|(part, _)| is_colour(part)).map(|(part, _)| *part));
+    kept.extend(
+        whole[at..]
+            .iter()
+            .filter(|(part, _)| is_colour(part))
+            .map(|(part, _)| *part),
+    );
     kept
 }
 
@@ -139,7 +144,11 @@ mod tests {
             assert!(width(short) <= room);
         }
         // Whatever the text and the room, it fits.
-        for text in ["数据数据数据", "👨\u{200d}👩\u{200d}👧👧", "e\u{301}\u{301}\u{301}x\u{301}"] {
+        for text in [
+            "数据数据数据",
+            "👨\u{200d}👩\u{200d}👧👧",
+            "e\u{301}\u{301}\u{301}x\u{301}",
+        ] {
             for room in 1..10 {
                 assert!(width(&shorten(text, room)) <= room, "{text} {room}");
             }

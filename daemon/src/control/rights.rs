@@ -14,7 +14,7 @@ impl ControlRpc {
     /// This user may use the session.
     pub(super) fn acts(&self, uid: u32) -> bool {
         let maker = self.sessions.made_by();
-        uid == ROOT || maker == ROOT || uid == maker || self.config.control.shared_session
+        uid == ROOT || maker == ROOT || uid == maker || self.config.now().control.shared_session
     }
 
     /// The same, or the sentence that says whose session it is.

@@ -82,7 +82,7 @@ pub async fn serve(listener: UnixListener, rpc: ControlRpc, soft: CancellationTo
             if let Err(fault) = grpc::serve(stream, routes, LIMITS, &stop).await
                 && said.may_say(uid)
             {
-                tracing::warn!("a control connection of user {uid} was cut: {fault}");
+                tracing::info!("a control connection of user {uid} was cut: {fault}");
             }
         }
     });

@@ -75,6 +75,7 @@ fn meant(said: Said, own: PeerId) -> Option<What> {
     match said {
         Said::Published { publication } => Some(What::Published { publication }),
         Said::Withdrawn { publication } => Some(What::Withdrawn { publication }),
+        Said::Changed { publication } => Some(What::Changed { publication }),
         Said::Online { peer_id, .. } | Said::Offline { peer_id, .. } if peer_id == own => None,
         Said::Online { peer_id, peer, user } => Some(What::Online { peer_id, peer, user }),
         Said::Offline { peer_id, peer, user } => Some(What::Offline { peer_id, peer, user }),
@@ -115,6 +116,7 @@ mod tests {
         }
     }
 
+    #[expect(dead_code, reason = "the folder lasts as long as the bus")]
     struct Told(tempfile::TempDir, Bus);
 
     impl Told {

@@ -32,6 +32,8 @@ pub struct LinkState {
     pub last_ping_at: Option<Timestamp>,
     /// The directory's clock minus ours, in seconds.
     pub skew_s: i64,
+    /// How many peers are online, this one too, as the directory said last.
+    pub peers_online: Option<u64>,
     /// Peers whose certificates no longer count.
     pub denied: Arc<HashSet<PeerId>>,
     /// Whose list that is, and which.
@@ -132,6 +134,15 @@ impl Link {
         });
         self.keep();
         back
+    }
+
+    /// So many peers are online; `None` when the directory does not say.
+    pub fn peers_online(&self, online: Option<u64>) {
+        self.state.send_if_modified(|state| {
+            let changed = state.peers_online != online;
+            state.peers_online = online;
+            changed
+        });
     }
 
     /// Writes the list unless it is written; what failed is tried again with the next answer.

@@ -8,12 +8,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{happenings, index::Announcer, link::Link};
 use crate::{
-    config::Config,
+    config::Live,
     events::{Bus, What},
     identity::{
         address, renew,
         session::{Session, Sessions},
     },
+    metrics,
     store::Store,
     transfer::Transfers,
 };
@@ -28,7 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub struct Pinger {
     /// Configuration: what to advertise.
-    pub config: Arc<Config>,
+    pub config: Live,
     /// The peer port's addresses.
     pub listening: Vec<std::net::SocketAddr>,
     /// The session.
@@ -69,7 +70,7 @@ pub async fn pings_task(pinger: Pinger, soft: CancellationToken) -> anyhow::Resu
     if let Some(session) = pinger.sessions.current() {
         let farewell = pinger.ping(&session, true);
         if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
-            tracing::warn!("the directory was not told of the stop; the lease ends by itself");
+            tracing::info!("the directory was not told of the stop; the lease ends by itself");
         }
     }
     Ok(())
@@ -119,20 +120,24 @@ impl Pinger {
 
     async fn ping(&self, session: &Session, leaving: bool) -> Result<(), Failure> {
         let usage = self.store.usage().await?;
+        let config = self.config.now();
         let request = PingRequest {
-            addresses: address::advertised(&self.config.peer.advertise, &self.listening).await,
+            addresses: address::advertised(&config.peer.advertise, &self.listening).await,
             index: self.store.index_state().await?,
             free_bytes: usage.free_bytes,
             files: usage.files,
             active_transfers: self.transfers.active(),
             deny_version: self.link.deny_version(session.record.cluster),
             leaving,
-            accept_copies: self.config.store.accept_copies,
+            accept_copies: config.store.accept_copies,
         };
-        let answer = session.client.ping(&request).await?;
+        let answer = session.client.ping(&request).await;
+        metrics::pinged(answer.is_ok());
+        let answer = answer?;
         if leaving {
             return Ok(());
         }
+        self.link.peers_online(answer.peers_online);
         if self
             .link
             .answered(session.record.cluster, answer.now, answer.deny)

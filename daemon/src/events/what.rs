@@ -1,6 +1,8 @@
 //! The kinds of events, and how each is said to people and programs. Plain data.
 
-use p2p_proto::{ByteCount, FileName, PeerId, PeerName, UserName, rest::publications::Publication};
+use p2p_proto::{
+    ByteCount, FileName, GroupName, PeerId, PeerName, UserName, rest::publications::Publication,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::transfer::progress::Transfer;
@@ -79,6 +81,11 @@ pub enum What {
         /// Which.
         publication: Publication,
     },
+    /// Who may see a version changed.
+    Changed {
+        /// Which.
+        publication: Publication,
+    },
     /// Another peer came.
     Online {
         /// Which.
@@ -95,6 +102,38 @@ pub enum What {
         /// Its name.
         peer: PeerName,
         /// Its account.
+        user: UserName,
+    },
+    /// An administrator revoked another peer's key.
+    Revoked {
+        /// Which.
+        peer_id: PeerId,
+        /// Its name.
+        peer: PeerName,
+        /// Its account.
+        user: UserName,
+    },
+    /// An administrator let a revoked key log in again.
+    Allowed {
+        /// Which.
+        peer_id: PeerId,
+        /// Its name.
+        peer: PeerName,
+        /// Its account.
+        user: UserName,
+    },
+    /// This account became a member of a group.
+    Joined {
+        /// Which.
+        group: GroupName,
+        /// The account.
+        user: UserName,
+    },
+    /// This account is no longer a member of a group.
+    Left {
+        /// Which.
+        group: GroupName,
+        /// The account.
         user: UserName,
     },
     /// Limits are others now: in bytes per second, none for unlimited.
@@ -181,7 +220,7 @@ impl Moving {
 
 impl What {
     /// Every type of event, as the wire and people say it; docs/json.md tells what each means.
-    pub const TYPES: [&str; 22] = [
+    pub const TYPES: [&str; 27] = [
         "session.began",
         "session.ended",
         "directory.away",
@@ -199,8 +238,13 @@ impl What {
         "file.healed",
         "file.published",
         "file.withdrawn",
+        "file.changed",
         "peer.online",
         "peer.offline",
+        "peer.revoked",
+        "peer.allowed",
+        "group.joined",
+        "group.left",
         "limit.changed",
         "config.reloaded",
         "events.lost",
@@ -229,11 +273,16 @@ impl What {
             Self::Healed { .. } => 14,
             Self::Published { .. } => 15,
             Self::Withdrawn { .. } => 16,
-            Self::Online { .. } => 17,
-            Self::Offline { .. } => 18,
-            Self::LimitChanged { .. } => 19,
-            Self::ConfigReloaded { .. } => 20,
-            Self::Lost { .. } => 21,
+            Self::Changed { .. } => 17,
+            Self::Online { .. } => 18,
+            Self::Offline { .. } => 19,
+            Self::Revoked { .. } => 20,
+            Self::Allowed { .. } => 21,
+            Self::Joined { .. } => 22,
+            Self::Left { .. } => 23,
+            Self::LimitChanged { .. } => 24,
+            Self::ConfigReloaded { .. } => 25,
+            Self::Lost { .. } => 26,
         };
         Self::TYPES[place]
     }
@@ -259,8 +308,15 @@ impl What {
             Self::Healed { publication } => format!("{} is whole again", title(publication)),
             Self::Published { publication } => format!("{} is published", title(publication)),
             Self::Withdrawn { publication } => format!("{} is withdrawn", title(publication)),
+            Self::Changed { publication } => {
+                format!("{} is {} now", title(publication), publication.visibility)
+            }
             Self::Online { peer, user, .. } => format!("{peer} of {user} is online"),
             Self::Offline { peer, user, .. } => format!("{peer} of {user} is offline"),
+            Self::Revoked { peer, user, .. } => format!("{peer} of {user} is revoked"),
+            Self::Allowed { peer, user, .. } => format!("{peer} of {user} may log in again"),
+            Self::Joined { group, user } => format!("{user} is in group {group}"),
+            Self::Left { group, user } => format!("{user} is no longer in group {group}"),
             Self::LimitChanged {
                 upload,
                 download,
@@ -288,7 +344,8 @@ impl What {
             | Self::Damaged { publication, .. }
             | Self::Healed { publication }
             | Self::Published { publication }
-            | Self::Withdrawn { publication } => Some(publication),
+            | Self::Withdrawn { publication }
+            | Self::Changed { publication } => Some(publication),
             _ => match self.transfer() {
                 Some(transfer) => transfer.publication.as_ref(),
                 None => None,
@@ -310,9 +367,10 @@ impl What {
     #[must_use]
     pub const fn peer(&self) -> Option<(&PeerName, PeerId)> {
         match self {
-            Self::Online { peer, peer_id, .. } | Self::Offline { peer, peer_id, .. } => {
-                Some((peer, *peer_id))
-            }
+            Self::Online { peer, peer_id, .. }
+            | Self::Offline { peer, peer_id, .. }
+            | Self::Revoked { peer, peer_id, .. }
+            | Self::Allowed { peer, peer_id, .. } => Some((peer, *peer_id)),
             _ => None,
         }
     }
@@ -324,7 +382,11 @@ impl What {
             Self::SessionBegan { user, .. }
             | Self::SessionEnded { user, .. }
             | Self::Online { user, .. }
-            | Self::Offline { user, .. } => Some(user),
+            | Self::Offline { user, .. }
+            | Self::Revoked { user, .. }
+            | Self::Allowed { user, .. }
+            | Self::Joined { user, .. }
+            | Self::Left { user, .. } => Some(user),
             _ => None,
         }
     }

@@ -265,7 +265,14 @@ impl Sessions {
     /// Why the last session ended, when it was not by a logout.
     #[must_use]
     pub fn why_ended(&self) -> Option<String> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.ended).clone()
+    }
+
+    /// Why there is no session, for whoever asks next.
+    pub fn say_why(&self, reason: &str) {
+        if self.current().is_none() {
+            *lock(&self.ended) = Some(reason.to_owned());
+        }
     }
 
     /// Who could not be dialled lately.

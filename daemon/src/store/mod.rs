@@ -292,6 +292,12 @@ impl Store {
         })
     }
 
+    /// Other limits from now on: the most bytes of contents, and the bytes of the file system that are never filled. What is
+    /// stored stays, and what was begun may end.
+    pub fn set_limits(&self, max_size: Option<u64>, reserve_free: u64) {
+        self.inner.space.set_bounds(max_size, reserve_free);
+    }
+
     /// Ends the imports that run, at their last checkpoint, waits for commits and checkpoints, and ends the database's
     /// connections; what is called later fails.
     pub async fn close(&self) {

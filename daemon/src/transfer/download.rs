@@ -296,7 +296,7 @@ async fn announce(shared: &Shared, publication: &Publication) {
     if let Some(session) = shared.sessions.current() {
         let announced = tokio::time::timeout(ANNOUNCE, shared.announcer.announce(&session)).await;
         if !matches!(announced, Ok(Ok(()))) {
-            tracing::warn!("the directory was not told of {}; a ping will", publication.name);
+            tracing::info!("the directory was not told of {}; a ping will", publication.name);
         }
     }
 }

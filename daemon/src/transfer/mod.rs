@@ -293,6 +293,12 @@ impl Transfers {
         self.count(|state| matches!(state, State::Queued))
     }
 
+    /// All bytes that came in since the start.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.0.received.total()
+    }
+
     /// Bytes per second that come in.
     #[must_use]
     pub fn download_rate(&self) -> u64 {
@@ -341,8 +347,9 @@ impl Shared {
 
     fn end(&self, transfer: &Transfer, result: Result<(), Failure>) {
         if let Err(failure) = &result {
-            tracing::warn!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
+            tracing::info!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
         }
+        crate::metrics::ended(result.as_ref().err());
         transfer.finish(result.clone());
         if let Job::Replicate {
             publication, peer_id, ..

@@ -274,7 +274,7 @@ impl Publisher {
             publication: publication.clone(),
         });
         if let Err(failure) = self.announcer.announce(&session).await {
-            tracing::warn!("the directory was not told of the new hold; a ping will: {failure}");
+            tracing::info!("the directory was not told of the new hold; a ping will: {failure}");
         }
         Ok(publication)
     }

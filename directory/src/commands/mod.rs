@@ -14,11 +14,12 @@ mod user;
 use std::{io::Write, process::ExitCode};
 
 use p2p_proto::{Failure, FailureKind};
+use p2p_service::{config::Sources, logging};
 use serde_json::{Value, json};
 
 use crate::{
     cli::{Admin, Cli, Command},
-    config::Config,
+    config::{Config, LOG_VARIABLE},
 };
 
 /// What a command has to say.
@@ -42,11 +43,20 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<Option<Outcome>, Failure> {
-    let config = Config::load(cli.config.as_deref())
-        .map_err(|error| Failure::new(FailureKind::Usage, error.to_string()))?;
+    let usage = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Usage, error.to_string());
+    let sources = Sources {
+        file: cli.config,
+        set: cli.set,
+    };
+    let config = Config::read(&sources).map_err(|error| usage(&error))?;
     match cli.command {
-        Command::Serve { check_config: true } => Ok(Some(serve::check(cli.config.as_deref()))),
-        Command::Serve { check_config: false } => serve::run(config, cli.config).map(|()| None),
+        Command::Serve { check_config } => {
+            logging::from_environment(LOG_VARIABLE).map_err(|error| usage(&error))?;
+            if check_config {
+                return Ok(Some(serve::check(&sources)));
+            }
+            serve::run(config, sources).map(|()| None)
+        }
         Command::Init => init::run(&config).map(Some),
         Command::CaFingerprint => ca_fingerprint::run(&config).map(Some),
         Command::Backup { file } => backup::run(&config, &file).map(Some),

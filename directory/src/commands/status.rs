@@ -62,7 +62,10 @@ fn text(status: &Status) -> String {
             "peers        {} online of {} known, {} revoked; {} sessions",
             status.peers_online, status.peers_known, status.peers_revoked, status.sessions
         ),
-        format!("files        {} published, {} holds", status.publications, status.holds),
+        format!(
+            "files        {} published, {} holds",
+            status.publications, status.holds
+        ),
         format!("events       {} kept", status.events),
         format!(
             "database     {}, {}{free}",

@@ -34,5 +34,6 @@ pub(super) async fn post(
         ping_interval_ms: millis(liveness.ping_interval),
         lease_ms: millis(liveness.lease),
         last_event: pong.last_event,
+        peers_online: crate::metrics::peers_online(),
     }))
 }

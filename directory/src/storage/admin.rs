@@ -1,6 +1,6 @@
-//! What an admin asks that no peer may: every peer with its session, revocations, and figures of the whole.
+//! What an admin asks that no peer may: every peer with its session, and revocations.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::net::SocketAddr;
 
 use jiff::Timestamp;
 use p2p_proto::{PeerId, PeerName, UserName};
@@ -41,35 +41,6 @@ pub enum Revocation {
     NoPeer,
 }
 
-/// How many there are of what.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Figures {
-    /// Accounts, disabled ones too.
-    pub accounts: u64,
-    /// Of those, the disabled ones.
-    pub accounts_disabled: u64,
-    /// Groups.
-    pub groups: u64,
-    /// Peers with a lease.
-    pub peers_online: u64,
-    /// Peers that ever logged in.
-    pub peers_known: u64,
-    /// Revoked keys.
-    pub peers_revoked: u64,
-    /// Sessions that live.
-    pub sessions: u64,
-    /// Versions that are published now.
-    pub publications: u64,
-    /// Holds, complete ones and parts.
-    pub holds: u64,
-    /// Events that are kept.
-    pub events: u64,
-    /// Bytes of the database, with what waits in its log.
-    pub database_bytes: u64,
-    /// Where it is.
-    pub database: PathBuf,
-}
-
 /// Answers admins.
 pub trait AdminStore: Send + Sync {
     /// Every peer and every revoked key: online first, then by name.
@@ -81,7 +52,4 @@ pub trait AdminStore: Send + Sync {
 
     /// Lets the revoked key with this id, or that of the peer of this name, log in again. What it had before stays ended.
     fn allow<'a>(&'a self, peer: &'a str) -> Reply<'a, Revocation>;
-
-    /// How many there are of what.
-    fn figures(&self) -> Reply<'_, Figures>;
 }

@@ -5,6 +5,7 @@
 
 pub mod admin;
 pub mod events;
+pub mod figures;
 pub mod groups;
 pub mod holds;
 pub mod peers;
@@ -19,8 +20,9 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-pub use admin::{AdminStore, Figures, KnownPeer, Revocation};
+pub use admin::{AdminStore, KnownPeer, Revocation};
 pub use events::EventStore;
+pub use figures::{FigureStore, Figures, Overview};
 pub use groups::{Group, GroupChange, GroupStore};
 pub use holds::{HoldStore, IndexOutcome, KnownHolder, Released};
 pub use peers::{EndedLease, PeerStore, Pong};
@@ -60,6 +62,7 @@ pub trait Storage:
     + PlacementStore
     + EventStore
     + AdminStore
+    + FigureStore
 {
     /// The id of this directory's cluster, made with the database.
     fn cluster(&self) -> Reply<'_, Uuid>;

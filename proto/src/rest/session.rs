@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    openapi::SocketAddress,
     grant::GrantKey,
     index::IndexDigest,
     name::{PeerName, UserName},
+    openapi::SocketAddress,
     peer_id::PeerId,
 };
 
@@ -188,6 +188,9 @@ pub struct PingResponse {
     /// The last event that the caller may see; see `GET /events`.
     #[serde(default)]
     pub last_event: Option<Uuid>,
+    /// How many peers are online, the one that asks too; as of a few seconds ago.
+    #[serde(default)]
+    pub peers_online: Option<u64>,
 }
 
 /// Body of `POST /me/password`. Holds passwords: never printed. Sessions that exist stay.

@@ -18,7 +18,7 @@ use toml::{Table, Value};
 
 pub use self::{
     entries::{Changes, Entry, When, changes, quoted},
-    values::{HumanDuration, Limit, LogFilter, Rate, size_text},
+    values::{HumanDuration, Limit, LogFilter, Rate, address_or_nowhere, size_text},
 };
 
 /// Why there is no configuration.
@@ -337,10 +337,7 @@ mod tests {
             "{error}"
         );
         let error = load("\nwait = \"soon\"\n", &[]).unwrap_err();
-        assert!(
-            error.starts_with("/etc/t.toml:2: wait: \"soon\""),
-            "{error}"
-        );
+        assert!(error.starts_with("/etc/t.toml:2: wait: \"soon\""), "{error}");
         let error = load("name = \n", &[]).unwrap_err();
         assert!(error.starts_with("/etc/t.toml:1: "), "{error}");
     }

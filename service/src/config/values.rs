@@ -1,6 +1,6 @@
 //! Values that keys have: times, sizes, rates, what is logged. They are written the way they are read.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use p2p_proto::ByteCount;
 use serde::{Deserialize, Deserializer};
@@ -162,6 +162,23 @@ impl FromStr for LogFilter {
     }
 }
 
+/// A socket address; the empty text is none.
+///
+/// # Errors
+/// Anything else.
+pub fn address_or_nowhere<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let bad = || format!("\"{text}\" is no address; write for example 127.0.0.1:7402, or \"\" for none");
+    text.parse()
+        .map(Some)
+        .map_err(|_| serde::de::Error::custom(bad()))
+}
+
 /// A number of bytes the way it was most likely written: in the largest unit that divides it, without a space.
 #[must_use]
 pub fn size_text(bytes: ByteCount) -> String {
@@ -244,7 +261,14 @@ mod tests {
         ] {
             assert!(good.parse::<LogFilter>().is_ok(), "{good}");
         }
-        for bad in ["loud", "", "info,loud", "p2p_daemon=loud", "p2p_daemon", "==debug"] {
+        for bad in [
+            "loud",
+            "",
+            "info,loud",
+            "p2p_daemon=loud",
+            "p2p_daemon",
+            "==debug",
+        ] {
             let error = bad.parse::<LogFilter>().unwrap_err();
             assert!(error.contains("is no level"), "{bad}: {error}");
         }

@@ -27,7 +27,7 @@ pub async fn lines(
     usage: &Usage,
 ) -> Result<Vec<HealthLine>, Failure> {
     let mut lines = Vec::new();
-    machine::lines(&rpc.config, &mut lines).await;
+    machine::lines(&rpc.config.now(), &mut lines).await;
     if rpc.acts(uid) {
         store::of_content(&rpc.store, &mut lines).await?;
     }

@@ -6,7 +6,10 @@ use p2p_proto::{
 };
 
 use super::{ControlRpc, transfers};
-use crate::transfer::{Transfers, limits::Way};
+use crate::{
+    events::{Moving, What},
+    transfer::{Transfers, limits::Way},
+};
 
 /// Of all: who may use the session. Of one transfer: who sees it.
 pub async fn limit(rpc: &ControlRpc, uid: u32, request: LimitRequest) -> Result<LimitResponse, Failure> {
@@ -22,6 +25,11 @@ pub async fn limit(rpc: &ControlRpc, uid: u32, request: LimitRequest) -> Result<
         // It is written and synced.
         let set = tokio::task::spawn_blocking(move || limits.set(up, down)).await;
         set.map_err(|died| Failure::new(p2p_proto::FailureKind::Internal, died.to_string()))??;
+        rpc.bus.tell(What::LimitChanged {
+            upload: rpc.transfers.limits().up(),
+            download: rpc.transfers.limits().down(),
+            transfer: None,
+        });
     }
     Ok(LimitResponse {
         upload: Some(rate(limits.up())),
@@ -35,6 +43,7 @@ async fn of_transfer(rpc: &ControlRpc, uid: u32, request: LimitRequest) -> Resul
         id: request.transfer_id,
     };
     let transfer = transfers::find(rpc, uid, &id)?;
+    let asked = request.upload.is_some() || request.download.is_some();
     for (way, given) in [(Way::Up, request.upload), (Way::Down, request.download)] {
         if let Some(given) = given {
             rpc.transfers
@@ -43,10 +52,21 @@ async fn of_transfer(rpc: &ControlRpc, uid: u32, request: LimitRequest) -> Resul
     }
     // What is answered is remembered.
     rpc.transfers.flush().await;
-    let of = |way| rate(transfer.limit().filter(|_| Transfers::way(&transfer) == Some(way)));
+    let of = |way| {
+        transfer
+            .limit()
+            .filter(|_| Transfers::way(&transfer) == Some(way))
+    };
+    if asked {
+        rpc.bus.tell(What::LimitChanged {
+            upload: of(Way::Up),
+            download: of(Way::Down),
+            transfer: Some(Moving::of(&transfer)),
+        });
+    }
     Ok(LimitResponse {
-        upload: Some(of(Way::Up)),
-        download: Some(of(Way::Down)),
+        upload: Some(rate(of(Way::Up))),
+        download: Some(rate(of(Way::Down))),
         transfer_id: transfer.id.to_string(),
     })
 }

@@ -33,7 +33,7 @@ use tonic::{Request, Response, Status, Streaming, transport::server::UdsConnectI
 
 use super::slots::Slots;
 use crate::{
-    config::Config,
+    config::Live,
     directory::{index::Announcer, link::Link},
     events::Bus,
     identity::session::Sessions,
@@ -52,7 +52,7 @@ type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[derive(Clone)]
 pub struct ControlRpc {
     /// Configuration.
-    pub config: Arc<Config>,
+    pub config: Live,
     /// The session.
     pub sessions: Arc<Sessions>,
     /// The directory.
@@ -280,13 +280,12 @@ impl ControlService for ControlRpc {
 
     async fn limit(&self, request: Request<LimitRequest>) -> Result<Response<LimitResponse>, Status> {
         let uid = uid(&request)?;
-        Ok(Response::new(limit::limit(self, uid, request.into_inner()).await?))
+        Ok(Response::new(
+            limit::limit(self, uid, request.into_inner()).await?,
+        ))
     }
 
-    async fn set_priority(
-        &self,
-        request: Request<SetPriorityRequest>,
-    ) -> Result<Response<Transfer>, Status> {
+    async fn set_priority(&self, request: Request<SetPriorityRequest>) -> Result<Response<Transfer>, Status> {
         let uid = uid(&request)?;
         Ok(Response::new(
             set_priority::set_priority(self, uid, request.into_inner()).await?,

@@ -56,7 +56,7 @@ pub async fn remove(rpc: &ControlRpc, request: &RemoveRequest) -> Result<RemoveR
         return Err(Failure::new(FailureKind::NotFound, message).hint("p2pctl list"));
     }
     if let Err(failure) = rpc.announcer.announce(&session).await {
-        tracing::warn!("the directory was not told of what was removed; a ping will: {failure}");
+        tracing::info!("the directory was not told of what was removed; a ping will: {failure}");
     }
     Ok(response)
 }

@@ -138,7 +138,7 @@ async fn opening(
         }
         Err(Refusal::Grant(bad)) => {
             if said.may_say(peer.peer, Trouble::Grant) {
-                tracing::warn!(PEER = %peer.peer, "a read was refused: {bad}");
+                tracing::info!(PEER = %peer.peer, "a read was refused: {bad}");
             }
             (None, refused(Reason::Grant))
         }

@@ -8,7 +8,7 @@ use super::{
     events::{Happened, tell_of_peer},
     peers, rows, sessions, users,
 };
-use crate::storage::{AdminStore, Ended, Figures, KnownPeer, Reply, Revocation, StorageError};
+use crate::storage::{AdminStore, Ended, KnownPeer, Reply, Revocation, StorageError};
 
 /// The peer with this name or id, with its name.
 async fn find(tx: &mut Write, peer: &str) -> Result<Option<(PeerId, PeerName)>, StorageError> {
@@ -147,41 +147,6 @@ impl AdminStore for Sqlite {
             }
             tx.commit().await?;
             Ok(Revocation::Done(id, name))
-        })
-    }
-
-    fn figures(&self) -> Reply<'_, Figures> {
-        Box::pin(async move {
-            let row = sqlx::query(
-                "SELECT (SELECT count(*) FROM users) AS accounts, \
-                 (SELECT count(*) FROM users WHERE disabled = 1) AS accounts_disabled, \
-                 (SELECT count(*) FROM groups) AS groups, \
-                 (SELECT count(*) FROM leases WHERE expires_at > ?1) AS peers_online, \
-                 (SELECT count(*) FROM peers) AS peers_known, \
-                 (SELECT count(*) FROM revoked_peers) AS peers_revoked, \
-                 (SELECT count(*) FROM sessions s JOIN users u ON u.id = s.user \
-                  WHERE s.expires_at > ?1 AND u.disabled = 0) AS sessions, \
-                 (SELECT count(*) FROM publications WHERE withdrawn_at IS NULL) AS publications, \
-                 (SELECT count(*) FROM holds) AS holds, (SELECT count(*) FROM events) AS events",
-            )
-            .bind(self.now())
-            .fetch_one(&self.readers)
-            .await?;
-            let count = |column| rows::count(&row, column);
-            Ok(Figures {
-                accounts: count("accounts")?,
-                accounts_disabled: count("accounts_disabled")?,
-                groups: count("groups")?,
-                peers_online: count("peers_online")?,
-                peers_known: count("peers_known")?,
-                peers_revoked: count("peers_revoked")?,
-                sessions: count("sessions")?,
-                publications: count("publications")?,
-                holds: count("holds")?,
-                events: count("events")?,
-                database_bytes: self.bytes(),
-                database: self.file.clone(),
-            })
         })
     }
 }

@@ -3,6 +3,7 @@
 
 mod admin;
 mod events;
+mod figures;
 mod groups;
 mod holds;
 mod peers;
