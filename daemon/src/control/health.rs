@@ -43,6 +43,9 @@ pub async fn lines(
     }
     if let Some(session) = session {
         of_session(rpc, session, &mut lines);
+    } else if let Some(reason) = rpc.sessions.why_ended() {
+        let message = format!("not logged in: {reason}");
+        lines.push(line("error", "session_ended", message, "p2pctl login"));
     }
     if usage.free_bytes == 0 {
         let message = format!("no space for more files in {}", usage.path.display());
