@@ -372,7 +372,7 @@ impl DirectoryClient {
                 FailureKind::CredentialsRefused,
                 next(format!("{host}: too many failed logins")),
             ),
-            Some(ProblemKind::NoSession) => Failure::not_logged_in(),
+            Some(ProblemKind::NoSession) => ended(&detail),
             Some(ProblemKind::Forbidden) => Failure::new(FailureKind::NotPermitted, detail),
             Some(ProblemKind::NotFound) => Failure::new(FailureKind::NotFound, detail),
             Some(ProblemKind::Ambiguous) => {
@@ -413,6 +413,15 @@ impl DirectoryClient {
             _ => self.unreachable(&format!("cannot be reached: {}", root_cause(error))),
         }
     }
+}
+
+/// What the directory says of a session that an administrator ended, in its words.
+fn ended(detail: &str) -> Failure {
+    let mut failure = Failure::not_logged_in();
+    if let Some(reason) = detail.strip_prefix("the session has ended: an administrator ") {
+        failure.message = format!("not logged in: an administrator {reason}");
+    }
+    failure
 }
 
 /// `DnsName("dir")` and `IpAddress(10.0.0.4)` as they are written in a configuration.

@@ -97,9 +97,11 @@ impl Pinger {
                 interval.min(renew::due_in(session).max(Duration::from_secs(1)))
             }
             Err(failure) if failure.kind == FailureKind::NotLoggedIn => {
-                tracing::warn!("the directory ended the session");
+                let told = failure.message.strip_prefix("not logged in: ");
+                let reason = told.unwrap_or("the directory ended the session");
+                tracing::warn!("the session has ended: {reason}");
                 self.link.failed(&failure.message);
-                if let Err(error) = self.sessions.end("the directory ended the session") {
+                if let Err(error) = self.sessions.end(reason) {
                     tracing::error!("{error}");
                 }
                 interval

@@ -253,16 +253,15 @@ impl Sessions {
     /// `NotLoggedIn`.
     pub fn require(&self) -> Result<Arc<Session>, Failure> {
         self.current().ok_or_else(|| {
-            let ended = self.why_ended();
             let mut failure = Failure::not_logged_in();
-            if let Some(reason) = ended {
+            if let Some(reason) = self.why_ended() {
                 failure.message = format!("not logged in: {reason}");
             }
             failure
         })
     }
 
-    /// Why the last session ended, when it was not by a logout.
+    /// Why the last session ended, when nobody here asked for that, and no other one began since.
     #[must_use]
     pub fn why_ended(&self) -> Option<String> {
         lock(&self.ended).clone()

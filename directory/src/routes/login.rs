@@ -47,8 +47,9 @@ pub(super) async fn post(
     let LogIn::Done(peer_name) = state.storage.log_in(session).await? else {
         tracing::warn!(account = %account.name, peer_id = %key.peer().short(), from = %from.ip(),
             "a login with a revoked key was refused");
-        let id = key.peer().short();
-        let detail = format!("an administrator revoked this peer ({id}); its key cannot log in");
+        let id = key.peer();
+        let detail =
+            format!("an administrator revoked this peer. To let it in: p2p-directory admin peer allow {id}");
         return Err(ApiError::new(ProblemKind::Forbidden, detail));
     };
     state.leases.renewed();

@@ -14,6 +14,7 @@ mod index;
 mod login;
 mod logout;
 mod me;
+mod openapi;
 mod password;
 mod peers;
 mod ping;
@@ -43,10 +44,11 @@ type Shared = axum::extract::State<Arc<State>>;
 
 /// The whole API.
 pub fn router(state: Arc<State>) -> Router {
-    let health = || {
+    let service = || {
         Router::new()
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
+            .route("/openapi.json", get(openapi::get))
     };
     let api = Router::new()
         .route("/ca", get(ca::get))
@@ -68,10 +70,10 @@ pub fn router(state: Arc<State>) -> Router {
         .route("/reports", post(reports::post))
         .route("/peers", get(peers::get))
         .route("/events", get(events::get))
-        .merge(health());
+        .merge(service());
     Router::new()
         .nest(PREFIX, api)
-        .merge(health())
+        .merge(service())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(state)

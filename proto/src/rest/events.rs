@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::{
@@ -17,14 +17,16 @@ use crate::{
 pub const MAX_EVENTS: usize = 500;
 
 /// Query of `GET /events`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct EventsQuery {
     /// `last` of an earlier answer, or the id of an event; without it no events are told, only the last id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(nullable = false)]
     pub after: Option<Uuid>,
     /// At most so many, 1 to [`MAX_EVENTS`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 500, nullable = false)]
     pub limit: Option<usize>,
 }
 

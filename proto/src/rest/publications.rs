@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::location::Holder;
@@ -64,20 +64,24 @@ pub struct Publication {
 }
 
 /// Query of `GET /search`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct SearchQuery {
-    /// Part of a name, any case; empty for all.
+    /// Part of a name, any case; empty for all. At most 1020 bytes.
     #[serde(default)]
+    #[param(format = "search-text", max_length = 1020)]
     pub q: String,
     /// Only this account's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(pattern = "^[a-z0-9][a-z0-9._-]{0,31}$", nullable = false)]
     pub owner: Option<String>,
     /// At most so many, 1 to 1000; 100 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 1000, nullable = false)]
     pub limit: Option<u32>,
-    /// `next_cursor` of the page before.
+    /// `next_cursor` of the page before; at most 4096 characters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(format = "search-cursor", max_length = 4096, nullable = false)]
     pub cursor: Option<String>,
 }
 
@@ -105,11 +109,12 @@ pub struct SearchHit {
 }
 
 /// Query of `GET /files` and `GET /download`.
-#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub struct RefQuery {
     /// A reference as people write it, or `id:` and a publication's id.
     #[serde(rename = "ref")]
+    #[param(format = "file-reference", min_length = 1, max_length = 1024)]
     pub reference: String,
 }
 
