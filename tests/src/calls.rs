@@ -37,18 +37,15 @@ impl Calls {
     pub fn of(peer: &Peer) -> Self {
         let runtime = Runtime::new().expect("a runtime");
         let endpoint = format!("unix://{}", peer.socket().display());
-        let connecting = Endpoint::from_shared(endpoint).expect("an address").connect();
-        let channel = runtime.block_on(connecting).expect("a daemon");
+        let endpoint = Endpoint::from_shared(endpoint).expect("an address");
+        let channel = runtime.block_on(endpoint.connect()).expect("a daemon");
         Self {
             runtime,
             client: ControlServiceClient::new(channel),
         }
     }
 
-    fn answer<T>(
-        runtime: &Runtime,
-        answer: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Answer<T> {
+    fn answer<T>(runtime: &Runtime, answer: impl Future<Output = Result<Response<T>, Status>>) -> Answer<T> {
         let answer = runtime.block_on(answer);
         answer.map(Response::into_inner).map_err(Failure::from)
     }

@@ -19,19 +19,32 @@ fn a_pinned_file_goes_by_force_or_not_at_all() {
     a.upload(&source);
     let mut calls = Calls::of(b);
     let absent = calls.pin("scan.tar", true).expect_err("not stored there");
-    assert_eq!((absent.kind, absent.hint.as_deref()), (FailureKind::NotFound, Some("p2pctl fetch scan.tar")));
-    assert_eq!(calls.pin("nope", true).expect_err("nothing").kind, FailureKind::NotFound);
+    assert_eq!(
+        (absent.kind, absent.hint.as_deref()),
+        (FailureKind::NotFound, Some("p2pctl fetch scan.tar"))
+    );
+    assert_eq!(
+        calls.pin("nope", true).expect_err("nothing").kind,
+        FailureKind::NotFound
+    );
     b.json(&["fetch", "scan.tar"]);
     assert!(!is_pinned(b));
     assert!(calls.pin("scan.tar", true).expect("a file").pinned);
-    assert!(calls.pin("scan.tar", true).expect("a file").pinned, "again is harmless");
+    assert!(
+        calls.pin("scan.tar", true).expect("a file").pinned,
+        "again is harmless"
+    );
     assert!(is_pinned(b) && !is_pinned(a), "here alone");
     assert_eq!(
         b.says(5, &["rm", "scan.tar"]),
         "p2pctl: ana/scan.tar@1 is pinned on this peer: p2pctl unpin ana/scan.tar@1, or rm --force"
     );
     assert_eq!(b.ctl(&["rm", "scan.tar", "--unpublish"]).code, 5);
-    assert_eq!(b.json(&["search", "scan.tar"])["total"], 1, "nothing of that was done");
+    assert_eq!(
+        b.json(&["search", "scan.tar"])["total"],
+        1,
+        "nothing of that was done"
+    );
     assert!(is_pinned(b));
     assert!(!calls.pin("scan.tar", false).expect("a file").pinned);
     assert_eq!(b.ctl(&["rm", "scan.tar"]).code, 0);

@@ -15,7 +15,8 @@ use p2p_proto::{
         },
         reports::ReportRequest,
         session::{
-            Credentials, LoginRequest, LoginResponse, PasswordRequest, PingRequest, PingResponse, RenewRequest,
+            Credentials, LoginRequest, LoginResponse, PasswordRequest, PingRequest, PingResponse,
+            RenewRequest,
         },
     },
 };
@@ -120,7 +121,9 @@ impl DirectoryClient {
             Some(ProblemKind::TooMany) => "has had too many wrong passwords",
             _ => return Err(self.refusal(problem)),
         };
-        let next = problem.retry_after_s.map(|seconds| format!(". Next try in {seconds} s."));
+        let next = problem
+            .retry_after_s
+            .map(|seconds| format!(". Next try in {seconds} s."));
         let message = format!("{} {refused}{}", self.host, next.unwrap_or_default());
         Err(Failure::new(FailureKind::CredentialsRefused, message))
     }

@@ -120,7 +120,11 @@ mod tests {
         dials.note_at(&peer(1), &gone(io::ErrorKind::TimedOut), now);
         dials.note_at(&peer(2), &gone(io::ErrorKind::ConnectionRefused), now);
         dials.note_at(&peer(3), &gone(io::ErrorKind::InvalidData), now);
-        let hows: Vec<_> = dials.failed_at(now).iter().map(|one| (one.port, one.how)).collect();
+        let hows: Vec<_> = dials
+            .failed_at(now)
+            .iter()
+            .map(|one| (one.port, one.how))
+            .collect();
         assert_eq!(hows, [(7401, How::TimedOut), (7401, How::Refused)]);
         dials.note_at(&peer(1), &Ok(()), now);
         assert_eq!(dials.failed_at(now).len(), 1);

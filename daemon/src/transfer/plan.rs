@@ -214,7 +214,10 @@ impl Plan {
             pieces.frontier += 1;
         }
         let counted = pieces.parts.remove(&piece.index).unwrap_or(0);
-        count(u64::from(piece.length) - counted, self.bytes_before(pieces.frontier));
+        count(
+            u64::from(piece.length) - counted,
+            self.bytes_before(pieces.frontier),
+        );
         drop(pieces);
         self.changed.notify_waiters();
         true

@@ -192,8 +192,7 @@ impl Source<'_> {
         let (swarm, target) = (self.swarm, self.target);
         let (id, heard) = (self.place.id, &self.place.heard);
         let stream = dial::data(session, target).await?;
-        let mut receiver =
-            Receiver::open(stream, self.grant, swarm.publication.size, heard.clone()).await?;
+        let mut receiver = Receiver::open(stream, self.grant, swarm.publication.size, heard.clone()).await?;
         let mut buffer = Buffer::new();
         let mut late = false;
         loop {

@@ -18,7 +18,9 @@ pub(super) async fn lines(config: &Config, lines: &mut Vec<HealthLine>) {
     // The system may have to ask other machines.
     let found = tokio::task::spawn_blocking(move || (Group::from_name(&name), name));
     // One that cannot be looked up was told of in the log.
-    let Ok((Ok(group), name)) = found.await else { return };
+    let Ok((Ok(group), name)) = found.await else {
+        return;
+    };
     match group {
         None => {
             let message = format!("group {name} does not exist: only root can use p2pctl");

@@ -23,7 +23,13 @@ pub(super) async fn of_content(store: &Store, lines: &mut Vec<HealthLine>) -> Re
         let message = format!("{name} is damaged: {}", content.reason);
         lines.push(Code::ContentDamaged.line(message, "p2pctl verify"));
     }
-    more(lines, Code::ContentDamaged, damaged.len(), "damaged files", "p2pctl verify");
+    more(
+        lines,
+        Code::ContentDamaged,
+        damaged.len(),
+        "damaged files",
+        "p2pctl verify",
+    );
     if let Some(last) = store.faults().last() {
         let message = format!("{} at {}; look at the disk", last.what, last.at);
         lines.push(Code::StoreFault.line(message, "sudo dmesg -T | tail"));

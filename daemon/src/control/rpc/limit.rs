@@ -43,7 +43,13 @@ async fn of_transfer(rpc: &ControlRpc, uid: u32, request: LimitRequest) -> Resul
     }
     // What is answered is remembered.
     rpc.transfers.flush().await;
-    let of = |way| rate(transfer.limit().filter(|_| Transfers::way(&transfer) == Some(way)));
+    let of = |way| {
+        rate(
+            transfer
+                .limit()
+                .filter(|_| Transfers::way(&transfer) == Some(way)),
+        )
+    };
     Ok(LimitResponse {
         upload: Some(of(Way::Up)),
         download: Some(of(Way::Down)),

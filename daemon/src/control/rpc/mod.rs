@@ -276,13 +276,12 @@ impl ControlService for ControlRpc {
 
     async fn limit(&self, request: Request<LimitRequest>) -> Result<Response<LimitResponse>, Status> {
         let uid = uid(&request)?;
-        Ok(Response::new(limit::limit(self, uid, request.into_inner()).await?))
+        Ok(Response::new(
+            limit::limit(self, uid, request.into_inner()).await?,
+        ))
     }
 
-    async fn set_priority(
-        &self,
-        request: Request<SetPriorityRequest>,
-    ) -> Result<Response<Transfer>, Status> {
+    async fn set_priority(&self, request: Request<SetPriorityRequest>) -> Result<Response<Transfer>, Status> {
         let uid = uid(&request)?;
         Ok(Response::new(
             set_priority::set_priority(self, uid, request.into_inner()).await?,

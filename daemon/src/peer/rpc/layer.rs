@@ -37,7 +37,9 @@ pub async fn answer(
         let mut values = admitted.content.layer().values();
         while !values.is_empty() {
             // A limit is held by small messages: who waits hears that more is coming.
-            let most = upload.slice().map_or(VALUES, |slice| (slice / VALUE_LEN).clamp(1, VALUES));
+            let most = upload
+                .slice()
+                .map_or(VALUES, |slice| (slice / VALUE_LEN).clamp(1, VALUES));
             let (run, rest) = values.split_at(most.min(values.len()));
             values = rest;
             let run = Bytes::from(run.as_flattened().to_vec());

@@ -77,7 +77,11 @@ async fn a_pin_stays_with_its_hold() {
     store.pin(one.id, true).await.unwrap();
     store.drop_hold(one.id).await.unwrap();
     store.add_hold(&one).await.unwrap();
-    assert_eq!(pinned(store.hold(one.id).await.unwrap()), Some(false), "another hold");
+    assert_eq!(
+        pinned(store.hold(one.id).await.unwrap()),
+        Some(false),
+        "another hold"
+    );
 }
 
 #[tokio::test]

@@ -69,7 +69,9 @@ enum Taken {
 impl Books {
     /// What has come in since.
     fn fill(&mut self, rate: u64, now: Instant) {
-        let since = self.at.map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
+        let since = self
+            .at
+            .map_or(Duration::ZERO, |at| now.saturating_duration_since(at));
         let rate = rate as f64;
         self.tokens = (self.tokens + rate * since.as_secs_f64()).min(rate * SAVED);
         self.at = Some(now);

@@ -411,7 +411,11 @@ mod tests {
         limits.set_configured(Some(MIB), None);
         let limits = load();
         limits.set_configured(Some(MIB), None);
-        assert_eq!(rates(&limits), (Some(MIB), Some(2 * MIB)), "what is over stays so");
+        assert_eq!(
+            rates(&limits),
+            (Some(MIB), Some(2 * MIB)),
+            "what is over stays so"
+        );
         limits.set(None, Some(None)).unwrap();
         assert_eq!(rates(&limits), (Some(MIB), None));
     }
