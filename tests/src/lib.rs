@@ -1,6 +1,7 @@
 //! Boots the real programs for whole-system tests: a directory and peers, each in a folder of its own below a temporary
 //! one, on free loopback ports. Whatever was started is ended when its handle is dropped.
 
+pub mod calls;
 pub mod check;
 pub mod control;
 pub mod data;

@@ -176,7 +176,10 @@ impl Transfers {
         self.0
             .lifecycle
             .spawn_request(async move { shared.look_again_with_each_session().await });
-        for Entry { transfer, account } in self.0.registry.entries() {
+        let mut entries = self.0.registry.entries();
+        // Who is worth most is at the turns first.
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.transfer.priority()));
+        for Entry { transfer, account } in entries {
             if transfer.progress().state.is_final() {
                 continue;
             }

@@ -52,16 +52,20 @@ impl std::str::FromStr for Priority {
 }
 
 /// A priority that changes while somebody waits with it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Rank(AtomicU8);
+
+impl Default for Rank {
+    fn default() -> Self {
+        Self::new(Priority::default())
+    }
+}
 
 impl Rank {
     /// With this priority.
     #[must_use]
-    pub fn new(priority: Priority) -> Self {
-        let rank = Self::default();
-        rank.set(priority);
-        rank
+    pub const fn new(priority: Priority) -> Self {
+        Self(AtomicU8::new(priority as u8))
     }
 
     /// From now on it is this.
@@ -258,6 +262,7 @@ mod tests {
             assert_eq!(priority.word().parse(), Ok(priority));
             assert_eq!(Rank::new(priority).get(), priority);
         }
+        assert_eq!(Rank::default().get(), Priority::Normal);
         assert!("urgent".parse::<Priority>().is_err());
     }
 }

@@ -33,10 +33,10 @@ use crate::{
 pub const LOWEST: u64 = 1 << 10;
 
 /// Slices of what is sent in a second: many enough that a second is even.
-const SLICES: u64 = 32;
+const SLICES: u64 = 64;
 
 /// The least in a slice, and the most.
-const SLICE: (u64, u64) = (1 << 10, 256 << 10);
+const SLICE: (u64, u64) = (1 << 10, 128 << 10);
 
 /// Requests of what is fetched in a second. None is for less than a group, since nothing less can be verified.
 const REQUESTS: u64 = 16;
@@ -460,7 +460,7 @@ mod tests {
         let upload = limits.upload(peer, hash);
         assert_eq!(upload.slice(), None);
         limits.limit_copy(peer, hash, Arc::new(Bucket::new(Some(MIB))));
-        assert_eq!(upload.slice(), Some(32 << 10));
+        assert_eq!(upload.slice(), Some(16 << 10));
         assert_eq!(limits.upload(PeerId::of_spki(b"b"), hash).slice(), None);
         limits.forget_copy(peer, hash);
         assert_eq!(upload.slice(), None);
