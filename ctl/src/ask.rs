@@ -7,7 +7,7 @@ mod paths;
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
 };
 
@@ -19,7 +19,7 @@ use rustix::{
     io::Errno,
     termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios},
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{io::AsyncReadExt, net::unix::pipe};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -45,8 +45,8 @@ pub(crate) enum Wanted {
 
 /// The person's terminal, whatever stdin and stdout are.
 pub(crate) struct Terminal {
-    /// Does not wait in a read, so that an interruption need not either.
-    keyboard: AsyncFd<File>,
+    /// Does not wait in a read, so that an interruption need not either. A terminal is read as a pipe is.
+    keyboard: pipe::Receiver,
     screen: File,
     /// The last question was answered with Ctrl-D.
     ended: bool,
@@ -64,8 +64,10 @@ impl Terminal {
             options.read(true).write(true);
             let screen = options.open(path)?;
             // A description of its own: others who have the terminal open go on waiting in theirs.
-            let keyboard = options.custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)?;
-            let keyboard = AsyncFd::with_interest(keyboard, Interest::READABLE)?;
+            let keyboard = options
+                .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
+                .open(path)?;
+            let keyboard = pipe::Receiver::from_file_unchecked(keyboard)?;
             Ok::<_, io::Error>(Self {
                 keyboard,
                 screen,
@@ -87,7 +89,8 @@ impl Terminal {
         question: &str,
         wanted: Wanted,
     ) -> Result<Option<Zeroizing<String>>, Failure> {
-        let _quiet = Quiet::new(&self.screen).map_err(|error| io_failure("cannot ask on the terminal", &error))?;
+        let _quiet =
+            Quiet::new(&self.screen).map_err(|error| io_failure("cannot ask on the terminal", &error))?;
         self.write(question)?;
         let prompt = question.rsplit('\n').next().unwrap_or(question);
         let asked = tokio::select! {
@@ -110,11 +113,7 @@ impl Terminal {
         loop {
             // One at a time: what is typed ahead is for whoever reads next.
             let mut byte = [0];
-            let read = self
-                .keyboard
-                .async_io_mut(Interest::READABLE, |keyboard| keyboard.read(&mut byte))
-                .await;
-            match read {
+            match self.keyboard.read(&mut byte).await {
                 Ok(1) => {}
                 // The terminal is gone.
                 Ok(_) => return Ok(None),
@@ -150,7 +149,10 @@ impl Terminal {
         let columns = Size::of(&self.screen).columns;
         let mut list = String::new();
         for name in &found.others {
-            list.push_str(&format!("\n  {}", shorten(&one_line(name), columns.saturating_sub(3))));
+            list.push_str(&format!(
+                "\n  {}",
+                shorten(&one_line(name), columns.saturating_sub(3))
+            ));
         }
         if found.more > 0 {
             list.push_str(&format!("\n  … and {} more", found.more));

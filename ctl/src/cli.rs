@@ -14,9 +14,7 @@ use clap::{
     ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
 };
-pub(crate) use managing::{
-    CompletionsArgs, LimitArgs, PasswdArgs, PriorityArgs, Rate, Shell,
-};
+pub(crate) use managing::{CompletionsArgs, LimitArgs, PasswdArgs, PriorityArgs, Rate, Shell};
 pub(crate) use moving::{CopiesArgs, ReplicateArgs, TransferArgs, TransfersArgs, VerifyArgs};
 use p2p_proto::{FileName, Visibility};
 use values::{duration, file_name, fingerprint};

@@ -75,7 +75,9 @@ impl Context {
         Self {
             out: self.out,
             socket: self.socket.clone(),
-            timeout: self.timeout.map(|(timeout, _)| (timeout, Instant::now() + timeout)),
+            timeout: self
+                .timeout
+                .map(|(timeout, _)| (timeout, Instant::now() + timeout)),
             signals: self.signals.clone(),
             earlier: self.signals.borrow().interrupts,
         }
@@ -88,7 +90,8 @@ impl Context {
 
     /// A connection to the daemon.
     pub(crate) async fn connect(&self) -> Result<Daemon, Failure> {
-        self.out.detail(format_args!("dialling {}", self.socket.display()));
+        self.out
+            .detail(format_args!("dialling {}", self.socket.display()));
         let daemon = connect::connect(&self.socket).await?;
         self.out.detail(format_args!(
             "connected to {}, where user id {} answers",

@@ -82,7 +82,9 @@ impl Line {
             // Ctrl-W: the last word.
             0x17 => self.shorter(|text| {
                 let trimmed = text.trim_end();
-                trimmed.rfind([' ', '/']).map_or(0, |at| at + usize::from(at + 1 < trimmed.len()))
+                trimmed
+                    .rfind([' ', '/'])
+                    .map_or(0, |at| at + usize::from(at + 1 < trimmed.len()))
             }),
             0x00..=0x1f => Did::Nothing,
             byte => self.add(byte),

@@ -43,7 +43,9 @@ fn at_home(text: &str) -> PathBuf {
     };
     let (user, below) = rest.split_once('/').unwrap_or((rest, ""));
     let home = match user {
-        "" => std::env::var_os("HOME").filter(|home| !home.is_empty()).map(PathBuf::from),
+        "" => std::env::var_os("HOME")
+            .filter(|home| !home.is_empty())
+            .map(PathBuf::from),
         user => User::from_name(user).ok().flatten().map(|user| user.dir),
     };
     match home {
@@ -177,7 +179,10 @@ mod tests {
         let home = PathBuf::from(std::env::var_os("HOME").unwrap());
         assert_eq!(path_of("~"), home);
         assert_eq!(path_of("~/x y"), home.join("x y"));
-        assert_eq!(path_of("~root/x"), User::from_name("root").unwrap().unwrap().dir.join("x"));
+        assert_eq!(
+            path_of("~root/x"),
+            User::from_name("root").unwrap().unwrap().dir.join("x")
+        );
         assert_eq!(path_of("~nobody-has-this/x"), PathBuf::from("~nobody-has-this/x"));
         assert_eq!(complete("~").text, "~/");
     }
@@ -198,7 +203,10 @@ mod tests {
         let between = complete(&path("scan"));
         assert_eq!(between.text, path("scan"));
         assert_eq!(between.others, ["scan 2.tar", "scan.tar"]);
-        assert_eq!(complete(&format!("'{}", path("scan "))).text, format!("'{}", path("scan 2.tar")));
+        assert_eq!(
+            complete(&format!("'{}", path("scan "))).text,
+            format!("'{}", path("scan 2.tar"))
+        );
         assert!(!complete(&path("")).others.contains(&".hidden".to_owned()));
         for number in 0..MAX_LISTED {
             std::fs::write(path(&format!("z{number}")), "x").unwrap();

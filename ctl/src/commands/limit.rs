@@ -47,7 +47,11 @@ fn line(limits: &LimitResponse) -> String {
         "" => "All transfers".to_owned(),
         id => format!("Transfer {}", one_line(id)),
     };
-    format!("{whose}: up {}, down {}", words(limits.upload), words(limits.download))
+    format!(
+        "{whose}: up {}, down {}",
+        words(limits.upload),
+        words(limits.download)
+    )
 }
 
 fn words(limit: Option<RateLimit>) -> String {

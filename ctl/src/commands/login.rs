@@ -8,7 +8,9 @@ use std::{
 
 use p2p_proto::{
     Failure, FailureKind, UserName,
-    v1::{LoginRequest, LoginResponse, ProbeDirectoryRequest, Reachability, StatusRequest, login_request::Trust},
+    v1::{
+        LoginRequest, LoginResponse, ProbeDirectoryRequest, Reachability, StatusRequest, login_request::Trust,
+    },
 };
 use zeroize::Zeroizing;
 
@@ -76,7 +78,10 @@ pub(super) async fn ask_all(ctx: &Context, terminal: &mut Terminal, directory: S
         Some(name) => format!("User [{name}]: "),
         None => "User: ".to_owned(),
     };
-    let typed = terminal.ask(ctx, &question, Wanted::Text).await?.ok_or_else(ended)?;
+    let typed = terminal
+        .ask(ctx, &question, Wanted::Text)
+        .await?
+        .ok_or_else(ended)?;
     let user = match (typed.trim(), own) {
         ("", Some(own)) => own,
         (name, _) => user_name(Some(name))?,
@@ -242,7 +247,8 @@ impl Shown {
 
     /// There is nobody to say so.
     fn unconfirmed(&self) -> Failure {
-        let hint = "Use --ca-fingerprint with what your administrator gave you, --ca-file or --trust-on-first-use";
+        let hint =
+            "Use --ca-fingerprint with what your administrator gave you, --ca-file or --trust-on-first-use";
         Failure::new(FailureKind::Usage, self.to_string()).hint(hint)
     }
 }

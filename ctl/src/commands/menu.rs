@@ -42,11 +42,15 @@ enum Next {
 pub(crate) async fn run(ctx: &Context) -> Result<(), Stop> {
     if ctx.out.is_json() {
         let message = "the menu is for people; it has no JSON";
-        return Err(Failure::new(FailureKind::Usage, message).hint("p2pctl --help").into());
+        return Err(Failure::new(FailureKind::Usage, message)
+            .hint("p2pctl --help")
+            .into());
     }
     if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
         let message = "the menu needs a terminal";
-        return Err(Failure::new(FailureKind::Usage, message).hint("p2pctl --help").into());
+        return Err(Failure::new(FailureKind::Usage, message)
+            .hint("p2pctl --help")
+            .into());
     }
     let mut menu = Menu {
         terminal: Terminal::open()?,
@@ -93,7 +97,10 @@ impl Menu {
     async fn log_in(&mut self, ctx: &Context, status: &StatusResponse) -> Result<Next, Stop> {
         self.terminal.say("Not logged in. To leave: Ctrl-D")?;
         let urls = status.directory.iter().flat_map(|directory| &directory.urls);
-        let known = self.directory.clone().or_else(|| urls.map(|url| host_or_url(url)).next());
+        let known = self
+            .directory
+            .clone()
+            .or_else(|| urls.map(|url| host_or_url(url)).next());
         let question = match &known {
             Some(known) => format!("Directory [{}]: ", one_line(known)),
             None => "Directory: ".to_owned(),

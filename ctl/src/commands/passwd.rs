@@ -95,7 +95,15 @@ mod tests {
             let (old, new) = pair(bytes).unwrap();
             assert_eq!((old.as_str(), new.as_str()), ("old", "new"));
         }
-        for bad in [&b""[..], b"old", b"old\n", b"\nnew", b"old\nnew\nmore", b"old\nnew\n\n", b"old\n\xff"] {
+        for bad in [
+            &b""[..],
+            b"old",
+            b"old\n",
+            b"\nnew",
+            b"old\nnew\nmore",
+            b"old\nnew\n\n",
+            b"old\n\xff",
+        ] {
             assert_eq!(pair(bad).unwrap_err().kind, FailureKind::Usage, "{bad:?}");
         }
     }

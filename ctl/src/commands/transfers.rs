@@ -73,8 +73,10 @@ fn show(ctx: &Context, now: TransfersResponse) -> Result<(), Stop> {
         return Ok(());
     }
     let clock = Timestamp::now();
-    ctx.out
-        .table(&COLUMNS, now.transfers.iter().map(|transfer| row(transfer, clock)))
+    ctx.out.table(
+        &COLUMNS,
+        now.transfers.iter().map(|transfer| row(transfer, clock)),
+    )
 }
 
 async fn watch(ctx: &Context) -> Result<(), Stop> {
@@ -228,7 +230,10 @@ mod tests {
             ..sample()
         };
         let [.., state, why] = row(&asked, now());
-        assert_eq!((state.as_str(), why.as_str()), ("transferring, high", "limited to 1.0 MiB/s"));
+        assert_eq!(
+            (state.as_str(), why.as_str()),
+            ("transferring, high", "limited to 1.0 MiB/s")
+        );
     }
 
     #[test]
@@ -249,8 +254,14 @@ mod tests {
         for line in lines.iter().flat_map(|row| row.lines()) {
             assert!(crate::output::width::width(line) <= 80, "{line}");
         }
-        assert!(lines[1].contains("61 %") && lines[1].contains("13.0 MiB/s"), "{lines:?}");
-        assert!(lines[1].ends_with("\n    no holder is online (last gpu2, 18:04)"), "{lines:?}");
+        assert!(
+            lines[1].contains("61 %") && lines[1].contains("13.0 MiB/s"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].ends_with("\n    no holder is online (last gpu2, 18:04)"),
+            "{lines:?}"
+        );
         assert!(!lines[2].contains('\n') && !lines[0].contains("WHY"), "{lines:?}");
     }
 

@@ -185,10 +185,17 @@ mod tests {
             "transfer.failed     scan.tar failed: the disk is full"
         );
         assert_eq!(
-            line(&event("transfer.failed", "scan.tar: the disk is full", "the disk is full")),
+            line(&event(
+                "transfer.failed",
+                "scan.tar: the disk is full",
+                "the disk is full"
+            )),
             "transfer.failed     scan.tar: the disk is full"
         );
-        assert_eq!(line(&event("x", "two\nlines\u{1b}[2J", "")), "x                   two lines\u{fffd}[2J");
+        assert_eq!(
+            line(&event("x", "two\nlines\u{1b}[2J", "")),
+            "x                   two lines\u{fffd}[2J"
+        );
         assert_eq!(
             line(&event("a.type.longer.than.the.column", "x", "")),
             "a.type.longer.than.the.column  x"
@@ -201,7 +208,11 @@ mod tests {
         for kind in [FailureKind::DaemonUnreachable, FailureKind::Unreachable] {
             assert!(after(kind).is_ok());
         }
-        for kind in [FailureKind::NotPermitted, FailureKind::NotLoggedIn, FailureKind::Usage] {
+        for kind in [
+            FailureKind::NotPermitted,
+            FailureKind::NotLoggedIn,
+            FailureKind::Usage,
+        ] {
             assert!(after(kind).is_err());
         }
     }

@@ -214,7 +214,9 @@ pub(crate) fn one_line(text: &str) -> String {
             '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
                 '\u{FFFD}'
             }
-            '\u{AD}' | '\u{200B}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' => '\u{FFFD}',
+            '\u{AD}' | '\u{200B}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' => {
+                '\u{FFFD}'
+            }
             c if c.is_control() => '\u{FFFD}',
             c => c,
         })

@@ -151,7 +151,10 @@ mod tests {
         assert_eq!(fitting(&lines, size(3, 6)), ["ID", "… …", "222", "22", "3"]);
         // What has a second line is one with it.
         let lines: Vec<String> = ["ID", "1", "2\n    why", "3"].map(Into::into).to_vec();
-        assert_eq!(fitting(&lines, size(20, 6)), ["ID", "… and 1 older", "2", "    why", "3"]);
+        assert_eq!(
+            fitting(&lines, size(20, 6)),
+            ["ID", "… and 1 older", "2", "    why", "3"]
+        );
         // Never more than the terminal has, however long a line is.
         let long = ["ID".to_owned(), "x".repeat(1000)];
         assert_eq!(fitting(&long, size(10, 6)).len(), 4);

@@ -167,8 +167,8 @@ impl Layout {
                 }
             }
         }
-        if let Some(room) = view.width.filter(|&room| width(&plain(&line)) > room) {
-            line = cut(&plain(&line), room);
+        if let Some(room) = view.width.filter(|&room| width(&line) > room) {
+            line = cut(&line, room);
         }
         let below = self.below.filter(|_| !head).map(|at| cells[at].as_str());
         if let Some(text) = below.filter(|&text| text != "-") {
@@ -176,22 +176,6 @@ impl Layout {
         }
         line
     }
-}
-
-/// Without what moves the cursor.
-fn plain(line: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once("\x1b[") {
-        plain.push_str(before);
-        let end = after.find(|c: char| c.is_ascii_alphabetic()).unwrap_or_default();
-        if after[end..].starts_with('m') {
-            plain.push_str("\x1b[");
-            plain.push_str(&after[..=end]);
-        }
-        rest = after.get(end + 1..).unwrap_or_default();
-    }
-    plain + rest
 }
 
 fn gaps(shown: &[usize]) -> usize {
@@ -252,10 +236,16 @@ mod tests {
 
     #[test]
     fn figures_stand_below_each_other() {
-        let rows = [row(["a@1", "ana", "940 MiB", "2/2", "3 s"]), row(["b@1", "ana", "7 B", "1/2", "2 h"])];
+        let rows = [
+            row(["a@1", "ana", "940 MiB", "2/2", "3 s"]),
+            row(["b@1", "ana", "7 B", "1/2", "2 h"]),
+        ];
         assert_eq!(
             lines(&FOUND, rows, View::default())[1..],
-            ["a@1   ana    940 MiB  2/2      3 s", "b@1   ana        7 B  1/2      2 h"]
+            [
+                "a@1   ana    940 MiB  2/2      3 s",
+                "b@1   ana        7 B  1/2      2 h"
+            ]
         );
     }
 
@@ -266,25 +256,31 @@ mod tests {
         for room in [79, 60, 50, 44, 36, 30] {
             let shown = lines(&FOUND, rows(), narrow(room));
             assert!(shown.iter().all(|line| width(line) <= room), "{room} {shown:?}");
-            assert!(shown[1].contains("4.1 GiB") && shown[1].contains("2/2"), "{shown:?}");
+            assert!(
+                shown[1].contains("4.1 GiB") && shown[1].contains("2/2"),
+                "{shown:?}"
+            );
             assert!(shown[1].contains("@12"), "{shown:?}");
             assert_eq!(shown[0].contains("AGE"), room > 44, "{shown:?}");
             assert_eq!(shown[0].contains("OWNER"), room > 36, "{shown:?}");
         }
         // Narrower than anything makes sense in: cut.
-        assert!(lines(&FOUND, rows(), narrow(9)).iter().all(|line| width(line) <= 9));
+        assert!(
+            lines(&FOUND, rows(), narrow(9))
+                .iter()
+                .all(|line| width(line) <= 9)
+        );
     }
 
     #[test]
     fn a_reason_goes_below_its_row() {
         let columns = [Column::text("ID"), Column::name("NAME"), Column::sentence("WHY")];
-        let rows = || {
-            [
-                row(["42", "scan.tar", "gpu1 is silent"]),
-                row(["43", "x", ""]),
-            ]
-        };
-        let beside = ["ID  NAME      WHY", "42  scan.tar  gpu1 is silent", "43  x         -"];
+        let rows = || [row(["42", "scan.tar", "gpu1 is silent"]), row(["43", "x", ""])];
+        let beside = [
+            "ID  NAME      WHY",
+            "42  scan.tar  gpu1 is silent",
+            "43  x         -",
+        ];
         assert_eq!(lines(&columns, rows(), narrow(28)), beside);
         let below = ["ID  NAME", "42  scan.tar\n    gpu1 is silent", "43  x"];
         assert_eq!(lines(&columns, rows(), narrow(27)), below);
@@ -294,10 +290,7 @@ mod tests {
     fn wide_and_odd_characters_keep_the_columns() {
         let family = "👨\u{200d}👩\u{200d}👧";
         let columns = [Column::name("N"), Column::number("S")];
-        let rows = || {
-            ["数据", "e\u{301}", family, "a\u{1b}[2J\u{202e}b"]
-                .map(|name| row([name, "1"]))
-        };
+        let rows = || ["数据", "e\u{301}", family, "a\u{1b}[2J\u{202e}b"].map(|name| row([name, "1"]));
         assert_eq!(
             lines(&columns, rows(), View::default()),
             [
@@ -309,7 +302,10 @@ mod tests {
             ]
         );
         // Where a terminal may count otherwise, the next column is named.
-        assert_eq!(lines(&columns, rows(), narrow(80))[3], format!("{family}    \x1b[11G1"));
+        assert_eq!(
+            lines(&columns, rows(), narrow(80))[3],
+            format!("{family}    \x1b[11G1")
+        );
     }
 
     #[test]
@@ -328,13 +324,21 @@ mod tests {
 
     #[test]
     fn cells_are_never_empty_and_never_two_lines() {
-        let table = lines(&[Column::text("A"), Column::text("B")], [row(["", "x\ny"])], View::default());
+        let table = lines(
+            &[Column::text("A"), Column::text("B")],
+            [row(["", "x\ny"])],
+            View::default(),
+        );
         assert_eq!(table, ["A  B", "-  x y"]);
     }
 
     #[test]
     fn lines_end_where_their_text_ends() {
-        let table = lines(&[Column::text("A"), Column::text("LONG")], [row(["a", "b"])], View::default());
+        let table = lines(
+            &[Column::text("A"), Column::text("LONG")],
+            [row(["a", "b"])],
+            View::default(),
+        );
         assert!(table.iter().all(|line| line.trim_end() == line));
     }
 }

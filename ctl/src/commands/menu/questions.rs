@@ -104,7 +104,9 @@ async fn asked(
     wanted: Wanted,
 ) -> Result<String, Question> {
     let answer = terminal.ask(ctx, question, wanted).await?;
-    answer.map(|text| text.as_str().to_owned()).ok_or(Question::GivenUp)
+    answer
+        .map(|text| text.as_str().to_owned())
+        .ok_or(Question::GivenUp)
 }
 
 /// The same; nothing typed is nothing wanted.
@@ -132,7 +134,10 @@ fn file(typed: &str) -> PathBuf {
 fn copies(typed: &str) -> Option<u32> {
     match typed.trim() {
         "" => Some(COPIES),
-        typed => typed.parse().ok().filter(|count| (1..=MOST_COPIES).contains(count)),
+        typed => typed
+            .parse()
+            .ok()
+            .filter(|count| (1..=MOST_COPIES).contains(count)),
     }
 }
 
@@ -142,7 +147,14 @@ mod tests {
 
     #[test]
     fn copies_are_two_unless_said_otherwise() {
-        for (typed, count) in [("", Some(2)), (" 3 ", Some(3)), ("64", Some(64)), ("0", None), ("65", None), ("x", None)] {
+        for (typed, count) in [
+            ("", Some(2)),
+            (" 3 ", Some(3)),
+            ("64", Some(64)),
+            ("0", None),
+            ("65", None),
+            ("x", None),
+        ] {
             assert_eq!(copies(typed), count);
         }
     }
