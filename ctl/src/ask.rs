@@ -7,7 +7,7 @@ mod paths;
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Write},
     os::{fd::AsFd, unix::fs::OpenOptionsExt},
 };
 
@@ -19,7 +19,7 @@ use rustix::{
     io::Errno,
     termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios},
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{io::AsyncReadExt, net::unix::pipe};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -45,8 +45,8 @@ pub(crate) enum Wanted {
 
 /// The person's terminal, whatever stdin and stdout are.
 pub(crate) struct Terminal {
-    /// Does not wait in a read, so that an interruption need not either.
-    keyboard: AsyncFd<File>,
+    /// Does not wait in a read, so that an interruption need not either. A terminal is read as a pipe is.
+    keyboard: pipe::Receiver,
     screen: File,
     /// The last question was answered with Ctrl-D.
     ended: bool,
@@ -67,7 +67,7 @@ impl Terminal {
             let keyboard = options
                 .custom_flags(OFlags::NONBLOCK.bits().cast_signed())
                 .open(path)?;
-            let keyboard = AsyncFd::with_interest(keyboard, Interest::READABLE)?;
+            let keyboard = pipe::Receiver::from_file_unchecked(keyboard)?;
             Ok::<_, io::Error>(Self {
                 keyboard,
                 screen,
@@ -113,11 +113,7 @@ impl Terminal {
         loop {
             // One at a time: what is typed ahead is for whoever reads next.
             let mut byte = [0];
-            let read = self
-                .keyboard
-                .async_io_mut(Interest::READABLE, |keyboard| keyboard.read(&mut byte))
-                .await;
-            match read {
+            match self.keyboard.read(&mut byte).await {
                 Ok(1) => {}
                 // The terminal is gone.
                 Ok(_) => return Ok(None),

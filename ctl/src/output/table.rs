@@ -167,8 +167,8 @@ impl Layout {
                 }
             }
         }
-        if let Some(room) = view.width.filter(|&room| width(&plain(&line)) > room) {
-            line = cut(&plain(&line), room);
+        if let Some(room) = view.width.filter(|&room| width(&line) > room) {
+            line = cut(&line, room);
         }
         let below = self.below.filter(|_| !head).map(|at| cells[at].as_str());
         if let Some(text) = below.filter(|&text| text != "-") {
@@ -176,22 +176,6 @@ impl Layout {
         }
         line
     }
-}
-
-/// Without what moves the cursor.
-fn plain(line: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once("\x1b[") {
-        plain.push_str(before);
-        let end = after.find(|c: char| c.is_ascii_alphabetic()).unwrap_or_default();
-        if after[end..].starts_with('m') {
-            plain.push_str("\x1b[");
-            plain.push_str(&after[..=end]);
-        }
-        rest = after.get(end + 1..).unwrap_or_default();
-    }
-    plain + rest
 }
 
 fn gaps(shown: &[usize]) -> usize {

@@ -85,14 +85,14 @@ fn begin(parts: &[(&str, usize)], room: usize) -> (String, usize) {
     (fit.concat(), fit.len())
 }
 
-/// Each character with its columns; a colour is one part.
+/// Each character with its columns; a colour, or a word where the next column is, is one part.
 fn parts(text: &str) -> impl Iterator<Item = (&str, usize)> {
     let mut rest = text;
     std::iter::from_fn(move || {
         let first = rest.chars().next()?;
         let length = match first {
             // Nothing else may stand here: what comes from others went through `one_line`.
-            '\x1b' => rest.find('m').map_or(1, |end| end + 1),
+            '\x1b' => rest.find(|c: char| c.is_ascii_alphabetic()).map_or(1, |end| end + 1),
             c => c.len_utf8(),
         };
         let (part, after) = rest.split_at(length);
@@ -106,7 +106,7 @@ fn parts(text: &str) -> impl Iterator<Item = (&str, usize)> {
 }
 
 fn is_colour(part: &str) -> bool {
-    part.starts_with('\x1b')
+    part.starts_with('\x1b') && part.ends_with('m')
 }
 
 #[cfg(test)]
@@ -122,6 +122,7 @@ mod tests {
             ("e\u{301}", 1),
             ("👨\u{200d}👩\u{200d}👧", 6),
             ("\x1b[31mfailed\x1b[0m", 6),
+            ("ab\x1b[11Gmm", 4),
         ] {
             assert_eq!(width(text), columns, "{text}");
         }
