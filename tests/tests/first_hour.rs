@@ -91,7 +91,7 @@ fn the_first_hour_reads_as_promised() {
 
     let gpu3 = lab.machine("gpu3");
     logged_in(gpu3, &password);
-    // TMP port_that_times_out(&lab, &password);
+    port_that_times_out(&lab, &password);
     let mut ana = gpu3.shell("ana");
     ana.types("p2pctl search scan");
     ana.types("p2pctl download scan.tar -o /data/");

@@ -8,6 +8,7 @@ use std::{
     io::{BufRead, BufReader},
     path::Path,
     process::{Command, Stdio},
+    sync::mpsc::{self, TryRecvError},
 };
 
 use p2p_tests::{Answer, Peer, World, check::entry, help, process::program, schema::Schemas, wait};
@@ -206,6 +207,8 @@ fn transfers(checked: &Checked, world: &World, a: &mut Peer, b: &Peer) {
     let mut changes = BufReader::new(watching.stdout.take().expect("a pipe")).lines();
     let mut next = || checked.object(&changes.next().expect("a change").expect("text"));
     assert!(entry(&next()["transfers"], "id", id).is_some());
+    assert_eq!(checked.ok(b, &["priority", id, "high"])["priority"], "high");
+    assert_eq!(checked.ok(b, &["limit", "--down", "1MiB", id])["transfer_id"], id);
     assert_eq!(checked.ok(b, &["pause", id])["state"], "paused");
     wait::until("the watch to tell", wait::SOON, || {
         let now = next();
@@ -227,6 +230,62 @@ fn transfers(checked: &Checked, world: &World, a: &mut Peer, b: &Peer) {
     checked.fails(b, 6, &["wait", "4711"]);
     checked.ends(b, 0, &["status"], "status");
     a.restart();
+}
+
+/// What a person sets: a password, limits, marks; and what a watch tells of it.
+fn managed(checked: &Checked, world: &mut World, a: &Peer) {
+    let own = world.ana.password.clone();
+    let changes = |old: &str, new: &str| {
+        let typed = format!("{old}\n{new}\n");
+        a.ctl_with(&["passwd", "--password-stdin", "--json"], typed.as_bytes())
+    };
+    checked.answer(&changes(&own, "another of her own"), 0, "passwd");
+    checked.answer(&changes(&own, "and another"), 4, "error");
+    world.ana.password = "another of her own".to_owned();
+
+    let mut watch = a
+        .command(&["watch", "--json", "--timeout", "20s"])
+        .spawn()
+        .expect("p2pctl");
+    let mut events = BufReader::new(watch.stdout.take().expect("a pipe")).lines();
+    let mut next = || checked.object(&events.next().expect("an event").expect("text"));
+    // Nothing else happens here: until the watch is there, a limit changes again and again.
+    let (sender, first) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            for rate in ["100MiB", "200MiB"].into_iter().cycle() {
+                assert_eq!(a.ctl(&["limit", "--up", rate]).code, 0);
+                if first.try_recv() != Err(TryRecvError::Empty) {
+                    break;
+                }
+            }
+        });
+        assert_eq!(next()["type"], "limit.changed");
+        sender.send(()).expect("a thread");
+    });
+    let set = checked.ok(a, &["limit", "--up", "20MiB", "--down", "unlimited"]);
+    assert_eq!(
+        (&set["up_bytes_per_second"], &set["down_bytes_per_second"]),
+        (&(20 << 20).into(), &Value::Null)
+    );
+    checked.ok(a, &["limit", "--up", "unlimited"]);
+    assert!(checked.ok(a, &["limit"])["transfer_id"].is_null());
+    let (new, _) = world.file("new.tar", 7, 1000);
+    a.upload(&new);
+    let stored = |event: &Value| event["type"] == "file.stored" && event["file"]["name"] == "new.tar";
+    while !stored(&next()) {}
+    watch.kill().expect("a running program");
+    watch.wait().expect("a program that ended");
+
+    checked.ok(a, &["pin", "new.tar"]);
+    assert_eq!(checked.fails(a, 5, &["rm", "new.tar"])["kind"], "not_permitted");
+    checked.ok(a, &["list"]);
+    checked.ok(a, &["unpin", "new.tar"]);
+    checked.fails(a, 6, &["pin", "nope"]);
+    for shell in ["bash", "zsh", "fish"] {
+        assert_eq!(checked.ok(a, &["completions", shell])["shell"], shell);
+    }
+    checked.fails(a, 2, &["menu"]);
 }
 
 /// What is damaged on a disk.
@@ -299,6 +358,29 @@ fn administered(checked: &Checked, world: &mut World) {
     ok(&["ca-fingerprint"], "", "ca-fingerprint");
     ok(&["first-steps"], "", "first-steps");
     ok(&["serve", "--check-config"], "", "serve");
+    ok(&["admin", "status"], "", "admin.status");
+    ok(&["admin", "peer", "list"], "", "admin.peer.list");
+    ok(&["admin", "group", "add", "lab"], "", "admin.group.add");
+    ok(
+        &["admin", "group", "add", "lab", "cy", "dan"],
+        "",
+        "admin.group.add",
+    );
+    ok(&["admin", "group", "list"], "", "admin.group.list");
+    ok(
+        &["admin", "group", "remove", "lab", "cy"],
+        "",
+        "admin.group.remove",
+    );
+    ok(&["admin", "group", "remove", "lab"], "", "admin.group.remove");
+    ok(&["admin", "peer", "revoke", "c"], "", "admin.peer.revoke");
+    ok(&["admin", "peer", "list"], "", "admin.peer.list");
+    ok(&["admin", "peer", "allow", "c"], "", "admin.peer.allow");
+    let archive = world.path("backup.tar");
+    ok(&["backup", text(&archive)], "", "backup");
+    let again = directory(world, &["backup", text(&archive)], "");
+    assert_eq!(again.code, 11, "{again:?}");
+    checked.object(again.text().trim_end());
     let user = |verb: &'static str| ok(&["admin", "user", verb, "eve"], "", &format!("admin.user.{verb}"));
     assert!(user("add")["password"].is_string());
     let given = ok(
@@ -333,6 +415,7 @@ fn every_object_is_as_its_schema_says() {
     uploads(&checked, &world, &a);
     downloads(&checked, &world, &b);
     transfers(&checked, &world, &mut a, &b);
+    managed(&checked, &mut world, &a);
     damage(&checked, &world, &a, &b);
     ambiguous(&checked, &world, &a);
     administered(&checked, &mut world);
