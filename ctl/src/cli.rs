@@ -1,5 +1,6 @@
 //! The command line: every verb and flag, and nothing of what they do. Owns no state.
 
+mod managing;
 mod moving;
 mod values;
 
@@ -13,6 +14,7 @@ use clap::{
     ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
 };
+pub(crate) use managing::{CompletionsArgs, LimitArgs, PasswdArgs, PriorityArgs, Rate, Shell};
 pub(crate) use moving::{CopiesArgs, ReplicateArgs, TransferArgs, TransfersArgs, VerifyArgs};
 use p2p_proto::{FileName, Visibility};
 use values::{duration, file_name, fingerprint};
@@ -23,13 +25,14 @@ use values::{duration, file_name, fingerprint};
     name = "p2pctl",
     version,
     propagate_version = true,
-    arg_required_else_help = true
+    after_help = "Without a command, on a terminal: the menu."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) globals: Globals,
+    /// None: the menu, where there is a terminal.
     #[command(subcommand)]
-    pub(crate) command: Command,
+    pub(crate) command: Option<Command>,
 }
 
 #[derive(Clone, Debug, Args)]
@@ -81,6 +84,8 @@ pub(crate) enum Command {
     Logout,
     /// Who is logged in here
     Whoami,
+    /// Change the account's password
+    Passwd(PasswdArgs),
     /// The daemon, its session, directory, store and health on one screen
     Status,
     /// Publish files, or stdin with `-`
@@ -110,10 +115,24 @@ pub(crate) enum Command {
     Resume(TransferArgs),
     /// End a transfer; what came is thrown away
     Cancel(TransferArgs),
+    /// Say which of the waiting transfers begin first
+    Priority(PriorityArgs),
+    /// Show or set how fast bytes may go, for all transfers or for one
+    Limit(LimitArgs),
     /// Hash stored content again; what is damaged is fetched again where another peer has it
     Verify(VerifyArgs),
     /// Drop this peer's copy of a file
     Rm(RmArgs),
+    /// Never evict a file that is stored here
+    Pin(RefArgs),
+    /// Let a pinned file be evicted again
+    Unpin(RefArgs),
+    /// Show what happens, one line for each event, until Ctrl-C
+    Watch,
+    /// A numbered menu, for those who do not want to learn commands
+    Menu,
+    /// Print the script that completes commands in a shell
+    Completions(CompletionsArgs),
 }
 
 #[derive(Debug, Args)]
@@ -149,7 +168,7 @@ pub(crate) struct UploadArgs {
     /// Publish under this name [default: the file's own]
     #[arg(long, value_name = "NAME", value_parser = file_name, allow_hyphen_values = true)]
     pub(crate) name: Option<FileName>,
-    /// Who may see it: public (every account of the directory) or private (yours only)
+    /// Who may see it: public (every account of the directory), private (yours only) or group:NAME
     #[arg(long, value_name = "WHO", default_value_t = Visibility::Public)]
     pub(crate) visibility: Visibility,
     #[command(flatten)]
@@ -159,7 +178,7 @@ pub(crate) struct UploadArgs {
     pub(crate) no_wait: bool,
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct DownloadArgs {
     /// NAME, OWNER/NAME, NAME@VERSION, a hash, or 8 or more digits of one
     #[arg(value_name = "REF")]
@@ -246,6 +265,17 @@ pub(crate) struct RmArgs {
 /// Reads the arguments, the program's own name first.
 pub(crate) fn parse(arguments: &[OsString]) -> Result<Cli, clap::Error> {
     Cli::try_parse_from(arguments)
+}
+
+/// What is printed where a command is missing.
+pub(crate) fn help() -> String {
+    Cli::command().render_help().to_string()
+}
+
+/// Whether refused arguments asked for JSON.
+pub(crate) fn wanted_json(arguments: &[OsString]) -> bool {
+    let flags = arguments.iter().take_while(|word| *word != "--");
+    flags.into_iter().any(|word| word == "--json")
 }
 
 /// The verb among arguments that clap refused, to point at its help.

@@ -2,6 +2,8 @@
 //! then on, because a connection that breaks is not made again: a password or a descriptor goes to the process that was
 //! checked, or nowhere.
 
+mod group;
+
 use std::{
     io,
     path::{Path, PathBuf},
@@ -156,12 +158,7 @@ fn unreachable(socket: &Path, error: &io::Error) -> Failure {
     let message = format!("cannot reach p2pd at {}: {}", socket.display(), words(error));
     let failure = Failure::new(FailureKind::DaemonUnreachable, message);
     match Errno::from_io_error(error) {
-        Some(Errno::ACCESS) => {
-            let user = unix_user();
-            failure.hint(format!(
-                "{user} is not in group p2pd: sudo usermod -aG p2pd {user}, then log in again (or: newgrp p2pd)"
-            ))
-        }
+        Some(Errno::ACCESS) => failure.hint(group::membership(socket)),
         Some(Errno::NOENT | Errno::CONNREFUSED) => failure.hint("Is it running? sudo systemctl start p2pd"),
         _ => failure,
     }

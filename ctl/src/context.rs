@@ -1,5 +1,5 @@
-//! What every verb has at hand: the output, the socket, the deadline, and whether the user wants to stop. A task
-//! listens for signals as long as the program runs; nothing here outlives it.
+//! What every verb has at hand: the output, the socket, the deadline, and whether the user wants to stop. Tasks listen
+//! for signals as long as the program runs; nothing here outlives it.
 
 use std::{future::Future, path::PathBuf, time::Duration};
 
@@ -22,13 +22,24 @@ pub(crate) struct Context {
     pub(crate) out: Output,
     socket: PathBuf,
     timeout: Option<(Duration, Instant)>,
-    interrupted: watch::Receiver<bool>,
+    signals: watch::Receiver<Signals>,
+    /// So many interruptions were meant for what ran before.
+    earlier: u64,
+}
+
+/// What the user or the system sent so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Signals {
+    /// Ctrl-C: stop what runs now.
+    interrupts: u64,
+    /// The program shall end.
+    end: bool,
 }
 
 impl Context {
     /// Starts to listen for signals; call it inside the runtime.
     pub(crate) fn new(cli: &Cli) -> Self {
-        let (sender, interrupted) = watch::channel(false);
+        let (sender, signals) = watch::channel(Signals::default());
         for kind in [
             SignalKind::interrupt(),
             SignalKind::terminate(),
@@ -41,8 +52,12 @@ impl Context {
             {
                 let sender = sender.clone();
                 tokio::spawn(async move {
-                    stream.recv().await;
-                    sender.send_replace(true);
+                    while stream.recv().await.is_some() {
+                        sender.send_modify(|signals| match kind == SignalKind::interrupt() {
+                            true => signals.interrupts += 1,
+                            false => signals.end = true,
+                        });
+                    }
                 });
             }
         }
@@ -50,12 +65,33 @@ impl Context {
             out: Output::new(cli),
             socket: connect::socket_path(cli.globals.socket.as_deref()),
             timeout: cli.globals.timeout.map(|t| (t, Instant::now() + t)),
-            interrupted,
+            signals,
+            earlier: 0,
         }
+    }
+
+    /// The same for the next thing to do: interruptions so far do not count, and the deadline begins anew.
+    pub(crate) fn again(&self) -> Self {
+        Self {
+            out: self.out,
+            socket: self.socket.clone(),
+            timeout: self
+                .timeout
+                .map(|(timeout, _)| (timeout, Instant::now() + timeout)),
+            signals: self.signals.clone(),
+            earlier: self.signals.borrow().interrupts,
+        }
+    }
+
+    /// The program shall end, whatever it does.
+    pub(crate) fn shall_end(&self) -> bool {
+        self.signals.borrow().end
     }
 
     /// A connection to the daemon.
     pub(crate) async fn connect(&self) -> Result<Daemon, Failure> {
+        self.out
+            .detail(format_args!("dialling {}", self.socket.display()));
         let daemon = connect::connect(&self.socket).await?;
         self.out.detail(format_args!(
             "connected to {}, where user id {} answers",
@@ -67,12 +103,6 @@ impl Context {
 
     /// Ends when the user or the deadline wants the work to stop; says which.
     pub(crate) async fn stopped(&self) -> Failure {
-        let mut interrupted = self.interrupted.clone();
-        let signalled = async {
-            if interrupted.wait_for(|&yes| yes).await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        };
         let expired = async {
             match self.timeout {
                 Some((timeout, deadline)) => {
@@ -84,9 +114,19 @@ impl Context {
         };
         tokio::select! {
             biased;
-            () = signalled => Failure::new(FailureKind::Interrupted, "Interrupted"),
+            why = self.interrupted() => why,
             timeout = expired => timed_out(timeout),
         }
+    }
+
+    /// Ends when the user wants it; a person who is asked has no deadline.
+    pub(crate) async fn interrupted(&self) -> Failure {
+        let mut signals = self.signals.clone();
+        let stop = |signals: &Signals| signals.end || signals.interrupts > self.earlier;
+        if signals.wait_for(stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        Failure::new(FailureKind::Interrupted, "Interrupted")
     }
 
     /// The work's result, unless the user or the deadline stops it first.
@@ -124,6 +164,24 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+
+    #[tokio::test]
+    async fn an_interruption_is_for_what_runs() {
+        let cli = Cli::try_parse_from(["p2pctl", "status"]).unwrap();
+        let (sender, signals) = watch::channel(Signals::default());
+        let context = Context {
+            signals,
+            ..Context::new(&cli)
+        };
+        sender.send_modify(|signals| signals.interrupts += 1);
+        assert_eq!(context.stopped().await.kind, FailureKind::Interrupted);
+        let next = context.again();
+        let ran = next.guard(async { Ok::<_, Failure>(42) }).await.unwrap();
+        assert_eq!(ran, 42);
+        sender.send_modify(|signals| signals.end = true);
+        assert!(next.shall_end());
+        assert_eq!(next.again().stopped().await.kind, FailureKind::Interrupted);
+    }
 
     #[tokio::test]
     async fn the_deadline_stops_what_hangs() {

@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use p2p_proto::{Failure, FailureKind};
 use rustix::io::Errno;
 
@@ -104,33 +104,52 @@ pub(crate) fn usage(error: &clap::Error, arguments: &[OsString]) -> ExitCode {
         }
         _ => {}
     }
-    let json = arguments.iter().any(|word| word == "--json");
-    if !json && error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let _ = error.print();
-        return ExitCode::from(FailureKind::Usage.exit_code());
-    }
-    let out = Output::for_usage(json, cli::wanted_stdout_for_bytes(arguments));
+    let out = Output::for_usage(
+        cli::wanted_json(arguments),
+        cli::wanted_stdout_for_bytes(arguments),
+    );
     report(&usage_failure(error, arguments).into(), &out)
+}
+
+/// Help on stderr, or the same as JSON, where a command is missing.
+pub(crate) fn no_command(json: bool) -> ExitCode {
+    if json {
+        let failure = Failure::new(FailureKind::Usage, "no command given").hint("p2pctl --help");
+        return report(&failure.into(), &Output::for_usage(true, false));
+    }
+    let _ = write!(io::stderr(), "{}", cli::help());
+    ExitCode::from(FailureKind::Usage.exit_code())
 }
 
 fn usage_failure(error: &clap::Error, arguments: &[OsString]) -> Failure {
     let rendered = error.render().to_string();
     let first = rendered.split("\n\n").next().unwrap_or_default();
-    let message = match error.kind() {
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
-            "no command given".to_owned()
-        }
-        _ => first
-            .trim_start_matches("error: ")
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" "),
-    };
+    let first = first.trim_start_matches("error: ").split_whitespace();
+    let mut message = first.collect::<Vec<_>>().join(" ");
+    if let Some(near) = nearest(error) {
+        message.push_str(&format!("; did you mean {near}?"));
+    }
     let hint = match cli::verb_among(arguments) {
         Some(verb) => format!("p2pctl {verb} --help"),
         None => "p2pctl --help".to_owned(),
     };
     Failure::new(FailureKind::Usage, message).hint(hint)
+}
+
+/// The command, flag or value that was probably meant.
+fn nearest(error: &clap::Error) -> Option<String> {
+    let kinds = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ];
+    let near = kinds.into_iter().find_map(|kind| error.get(kind))?;
+    match near {
+        ContextValue::String(one) => Some(one.clone()),
+        // The last one is the nearest.
+        ContextValue::Strings(several) => several.last().cloned(),
+        _ => None,
+    }
 }
 
 /// The failure of a call on a file: `WHAT: why`.
@@ -229,6 +248,31 @@ mod tests {
             sentence(&failure),
             "p2pctl: the following required arguments were not provided: <REF>. Try: p2pctl rm --help"
         );
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_gets_what_was_meant() {
+        for (line, expected) in [
+            (
+                &["uplod", "x"][..],
+                "p2pctl: unrecognized subcommand 'uplod'; did you mean upload? Try: p2pctl --help",
+            ),
+            (
+                &["upload", "x", "--copie", "2"],
+                "p2pctl: unexpected argument '--copie' found; did you mean --copies? Try: p2pctl upload --help",
+            ),
+            (&["--jsn", "list"], "did you mean --json?"),
+            (
+                &["download", "x", "--on-conflict", "renam"],
+                "did you mean rename? Try: p2pctl download --help",
+            ),
+            (&["priority", "42", "hihg"], "did you mean high?"),
+        ] {
+            let line = ["p2pctl"].iter().chain(line);
+            let arguments: Vec<OsString> = line.map(Into::into).collect();
+            let said = sentence(&usage_failure(&cli::parse(&arguments).unwrap_err(), &arguments));
+            assert!(said.contains(expected), "{said}");
+        }
     }
 
     #[test]

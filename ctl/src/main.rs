@@ -1,6 +1,7 @@
 //! `p2pctl`, the tool that drives the local p2pd. This file parses and dispatches; each verb has its own file in
 //! `commands/`. It owns no state: whatever is killed here leaves the daemon, and at most one hidden temporary file.
 
+mod ask;
 mod cli;
 mod commands;
 mod connect;
@@ -10,18 +11,25 @@ mod descriptors;
 mod exit;
 mod output;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 use cli::Command;
 use context::Context;
-use exit::Stop;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let cli = match cli::parse(&arguments) {
+    let mut cli = match cli::parse(&arguments) {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error, &arguments),
     };
+    let Some(command) = cli.command.take().or_else(|| menu(&cli.globals)) else {
+        return exit::no_command(cli.globals.json);
+    };
+    cli.command = Some(command);
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -31,7 +39,11 @@ fn main() -> ExitCode {
     };
     let code = runtime.block_on(async {
         let context = Context::new(&cli);
-        match Box::pin(run(&context, cli.command)).await {
+        let done = match cli.command {
+            Some(command) => commands::run(&context, command).await,
+            None => Ok(()),
+        };
+        match done {
             Ok(()) => ExitCode::SUCCESS,
             Err(stop) => exit::report(&stop, &context.out),
         }
@@ -41,27 +53,8 @@ fn main() -> ExitCode {
     code
 }
 
-async fn run(ctx: &Context, command: Command) -> Result<(), Stop> {
-    match command {
-        // These decide themselves what an interruption leaves behind.
-        Command::Login(args) => commands::login::run(ctx, args).await,
-        Command::Download(args) => commands::download::run(ctx, args).await,
-        Command::Fetch(args) => commands::fetch::run(ctx, args).await,
-        Command::Upload(args) => commands::upload::run(ctx, args).await,
-        Command::Replicate(args) => commands::replicate::run(ctx, args).await,
-        Command::Transfers(args) => commands::transfers::run(ctx, &args).await,
-        Command::Wait(args) => commands::wait::run(ctx, args).await,
-        Command::Logout => ctx.guard(commands::logout::run(ctx)).await,
-        Command::Whoami => ctx.guard(commands::whoami::run(ctx)).await,
-        Command::Status => ctx.guard(commands::status::run(ctx)).await,
-        Command::Pause(args) => ctx.guard(commands::steer::pause(ctx, args)).await,
-        Command::Resume(args) => ctx.guard(commands::steer::resume(ctx, args)).await,
-        Command::Cancel(args) => ctx.guard(commands::steer::cancel(ctx, args)).await,
-        Command::Verify(args) => ctx.guard(commands::verify::run(ctx, args)).await,
-        Command::List => ctx.guard(commands::list::run(ctx)).await,
-        Command::Search(args) => ctx.guard(commands::search::run(ctx, args)).await,
-        Command::Info(args) => ctx.guard(commands::info::run(ctx, args)).await,
-        Command::Peers => ctx.guard(commands::peers::run(ctx)).await,
-        Command::Rm(args) => ctx.guard(commands::rm::run(ctx, args)).await,
-    }
+/// What a person at a terminal gets who gives no command.
+fn menu(globals: &cli::Globals) -> Option<Command> {
+    let person = io::stdin().is_terminal() && io::stdout().is_terminal();
+    (person && !globals.json).then_some(Command::Menu)
 }

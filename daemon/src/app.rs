@@ -25,6 +25,7 @@ use crate::{
         link::Link,
         pings::{self, Pinger},
     },
+    events::Bus,
     identity::{by_config::MachineLogin, key::PeerKey, session::Sessions},
     meter::Meter,
     metrics,
@@ -35,7 +36,7 @@ use crate::{
     },
     reload::{Reloader, Reloading},
     store::{Store, StoreConfig},
-    transfer::{Transfers, heal::heal_task, publish::Publisher},
+    transfer::{Transfers, heal::heal_task, limits::Limits, publish::Publisher},
 };
 
 /// A daemon whose sockets are bound.
@@ -57,6 +58,7 @@ pub struct Running {
     /// Applies a changed configuration.
     pub reloader: Reloader,
     store: Store,
+    bus: Bus,
     // Held as long as the state folder is in use. The store has a lock of its own: it may be elsewhere.
     _state_lock: File,
 }
@@ -99,23 +101,31 @@ impl App {
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
 
+        let bus = Bus::open(&state_dir.join("events"))
+            .with_context(|| state_dir.join("events").display().to_string())?;
+        sessions.tells(bus.clone());
+        store.tells(bus.clone());
         let link = Link::load(&config.state_dir)?;
+        let limits = Limits::load(&config.state_dir)?;
         let sent = Meter::default();
         let announcer = Announcer::new(store.clone());
         let transfers = Transfers::load(
             Arc::clone(&sessions),
             store.clone(),
             announcer.clone(),
-            config.transfer.max_active.get(),
+            (config.transfer.max_active.get(), limits.clone()),
             lifecycle.clone(),
         )
         .await?;
+        transfers.tells(bus.clone());
         let config = Live::new(config);
         let reloader = Reloader {
             reloading,
             live: config.clone(),
             store: store.clone(),
             transfers: transfers.clone(),
+            limits: limits.clone(),
+            bus: bus.clone(),
         };
         reloader.apply(&config.now());
         let authority = Arc::new(DirectoryGrants::new(Arc::clone(&sessions), link.clone()));
@@ -128,7 +138,7 @@ impl App {
                 transfers: transfers.clone(),
                 config: config.clone(),
             },
-            access: Access::new(authority, store.clone()),
+            access: Access::new(authority, store.clone()).within(limits),
             sent: sent.clone(),
         };
         let pinger = Pinger {
@@ -139,15 +149,19 @@ impl App {
             announcer: announcer.clone(),
             link: link.clone(),
             transfers: transfers.clone(),
+            bus: bus.clone(),
         };
+        let publisher = Publisher::new(
+            Arc::clone(&sessions),
+            store.clone(),
+            announcer.clone(),
+            transfers.clone(),
+        );
+        publisher.tells(bus.clone());
         let rpc = ControlRpc {
             config,
-            publisher: Publisher::new(
-                Arc::clone(&sessions),
-                store.clone(),
-                announcer.clone(),
-                transfers.clone(),
-            ),
+            publisher,
+            bus,
             lifecycle: lifecycle.clone(),
             sessions,
             link,
@@ -194,6 +208,7 @@ impl App {
         let running = Running {
             reloader,
             store: rpc.store.clone(),
+            bus: rpc.bus.clone(),
             _state_lock: state_lock,
         };
         let usage = rpc.store.usage().await?;
@@ -228,6 +243,7 @@ impl App {
 impl Running {
     /// Closes what is still open, after the life cycle has ended.
     pub async fn close(self) {
+        self.bus.flush().await;
         self.store.close().await;
     }
 }
@@ -235,6 +251,11 @@ impl Running {
 /// What works without being asked: transfers of the last run go on, what is damaged is fetched anew, and all is hashed
 /// again from time to time.
 fn background(rpc: &ControlRpc, lifecycle: &Lifecycle) {
+    let (bus, soft) = (rpc.bus.clone(), lifecycle.soft().clone());
+    lifecycle.spawn("events", async move {
+        bus.run(soft).await;
+        Ok(())
+    });
     rpc.transfers.restore();
     let healing = heal_task(rpc.transfers.clone(), rpc.store.clone(), lifecycle.soft().clone());
     lifecycle.spawn("healing", healing);

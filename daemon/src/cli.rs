@@ -1,20 +1,15 @@
 //! The command line of `p2pd`.
 
-use std::{
-    io::Write,
-    path::PathBuf,
-    process::ExitCode,
-    time::Duration,
-};
+use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use p2p_service::{
     config::Sources,
     lifecycle::{Lifecycle, Signals},
     logging::{self, LogLevel, Place},
 };
 
-use crate::{App, Config, config::LOG_VARIABLE, detach, reload::Reloading};
+use crate::{App, Config, config::LOG_VARIABLE, detach, first_steps, reload::Reloading};
 
 /// How long a stop may take before what still runs is cut.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -41,6 +36,17 @@ pub struct Cli {
     /// Leave the terminal, for hosts without systemd.
     #[arg(long)]
     detach: bool,
+    /// Nothing: run the daemon.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Anything else than to run.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// What the package says after it has started the daemon.
+    #[command(hide = true)]
+    FirstSteps,
 }
 
 impl Cli {
@@ -57,6 +63,9 @@ impl Cli {
         };
         if let Err(error) = logging::from_environment(LOG_VARIABLE) {
             return complain(&error, USAGE);
+        }
+        if let Some(Command::FirstSteps) = self.command {
+            return first_steps::run(&config);
         }
         if self.check_config {
             return print(&Config::verdict(&sources));
@@ -110,9 +119,7 @@ pub(crate) fn serve(
         let app = App::build(config, Reloading { sources, level }, lifecycle.clone()).await?;
         let running = app.spawn().await?;
         up();
-        let ended = lifecycle
-            .run(signals, DRAIN, || running.reloader.reload())
-            .await;
+        let ended = lifecycle.run(signals, DRAIN, || running.reloader.reload()).await;
         running.close().await;
         ended
     });

@@ -98,7 +98,9 @@ pub fn run(config: Config, sources: Sources) -> Result<String, Refused> {
             drop(tell);
             hear(told, &place, &pid_file.path)
         }
-        Outcome::Parent(Err(error)) => Err(failed("cannot leave the terminal")(io::Error::other(error.to_string()))),
+        Outcome::Parent(Err(error)) => Err(failed("cannot leave the terminal")(io::Error::other(
+            error.to_string(),
+        ))),
         Outcome::Child(Ok(_)) => {
             drop(told);
             process::exit(detached(config, sources, &place, pid_file, tell))
@@ -126,7 +128,9 @@ fn hear(told: io::PipeReader, place: &Place, pid_file: &Path) -> Result<String, 
             pid_file.display()
         )),
         (Ok(_), None) if !said.is_empty() => Err(Refused::Ended(said)),
-        _ => Err(Refused::Ended(format!("p2pd ended before it was up; its log: {log}"))),
+        _ => Err(Refused::Ended(format!(
+            "p2pd ended before it was up; its log: {log}"
+        ))),
     }
 }
 
@@ -181,7 +185,12 @@ impl PidFile {
         let named = path.display().to_string();
         loop {
             let mut options = File::options();
-            options.create(true).truncate(false).read(true).write(true).mode(0o644);
+            options
+                .create(true)
+                .truncate(false)
+                .read(true)
+                .write(true)
+                .mode(0o644);
             let mut file = options.open(path).map_err(failed(&named))?;
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
                 Ok(()) => {}

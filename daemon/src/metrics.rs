@@ -57,10 +57,14 @@ pub async fn page(rpc: &ControlRpc) -> String {
 }
 
 fn of_transfers(page: &mut Page, rpc: &ControlRpc) {
-    let live = State::WORDS.iter().take_while(|word| !["done", "failed"].contains(word));
+    let live = State::WORDS
+        .iter()
+        .take_while(|word| !["done", "failed"].contains(word));
     let all = rpc.transfers.all();
     let by_state = live.map(|word| {
-        let there = all.iter().filter(|transfer| transfer.progress().state.word() == *word);
+        let there = all
+            .iter()
+            .filter(|transfer| transfer.progress().state.word() == *word);
         (vec![("state", *word)], there.count() as f64)
     });
     page.family(
@@ -98,7 +102,11 @@ async fn of_the_store(page: &mut Page, rpc: &ControlRpc) {
     let of = |figure: Option<u64>| figure.map(|figure| figure as f64);
     let usage = usage.as_ref();
     for (name, help, figure) in [
-        ("stored_files", "Complete files in the store", usage.map(|usage| usage.files)),
+        (
+            "stored_files",
+            "Complete files in the store",
+            usage.map(|usage| usage.files),
+        ),
         ("stored_bytes", "Their bytes", usage.map(|usage| usage.bytes)),
         (
             "partial_files",
@@ -177,7 +185,11 @@ fn of_the_session(page: &mut Page, rpc: &ControlRpc) {
 }
 
 fn of_connections(page: &mut Page) {
-    page.gauge("connections", "Connections of peers that are open", CONNECTIONS.get());
+    page.gauge(
+        "connections",
+        "Connections of peers that are open",
+        CONNECTIONS.get(),
+    );
     let too_many = TOO_MANY.get() + PEERS_TOO_MANY.get();
     page.family(
         "connections_refused_total",

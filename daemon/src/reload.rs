@@ -10,8 +10,9 @@ use p2p_service::{
 use crate::{
     Config,
     config::{LOG_VARIABLE, Live},
+    events::{Bus, What},
     store::Store,
-    transfer::Transfers,
+    transfer::{Transfers, limits::Limits},
 };
 
 /// Where the configuration came from, and what changes the log.
@@ -28,6 +29,8 @@ pub struct Reloader {
     pub(crate) live: Live,
     pub(crate) store: Store,
     pub(crate) transfers: Transfers,
+    pub(crate) limits: Limits,
+    pub(crate) bus: Bus,
 }
 
 impl Reloader {
@@ -53,7 +56,18 @@ impl Reloader {
         if !early {
             changes.log("p2pd");
         }
-        let level = changes.applied.iter().any(|change| change.starts_with("log.level "));
+        let keys = |changes: &[String]| {
+            let keys = changes.iter().filter_map(|change| change.split(' ').next());
+            keys.map(str::to_owned).collect()
+        };
+        self.bus.tell(What::ConfigReloaded {
+            changed: keys(&changes.applied),
+            needs_restart: keys(&changes.restart),
+        });
+        let level = changes
+            .applied
+            .iter()
+            .any(|change| change.starts_with("log.level "));
         if level && self.reloading.level.pinned().is_some() {
             tracing::info!("what is logged says {LOG_VARIABLE}, before log.level");
         }
@@ -64,6 +78,8 @@ impl Reloader {
         let max_size = config.store.max_size.0.map(|bytes| bytes.0);
         self.store.set_limits(max_size, config.store.reserve_free.0);
         self.transfers.set_max_active(config.transfer.max_active.get());
+        let (upload, download) = (config.transfer.upload_limit, config.transfer.download_limit);
+        self.limits.set_configured(upload.bytes(), download.bytes());
         self.reloading.level.set(&config.log.level);
     }
 }

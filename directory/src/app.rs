@@ -150,7 +150,12 @@ impl App {
         );
         let admin_router = counted(admin::server::router(self.state.clone()).merge(metrics.router()));
         let admin = admin::server::accept_task(self.admin, serving(admin_router));
-        let (reload, reloader) = Reload::new(self.state.clone(), self.certificate.clone(), self.config, reloading);
+        let (reload, reloader) = Reload::new(
+            self.state.clone(),
+            self.certificate.clone(),
+            self.config,
+            reloading,
+        );
         lifecycle.spawn("api", accepting);
         lifecycle.spawn("admin", admin);
         spawn_until_stop(lifecycle, "sweeper", sweep_task(self.state.clone()));
@@ -216,6 +221,7 @@ pub async fn open_state(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resul
     let storage: Arc<dyn Storage> = Arc::new(storage.with_context(|| file.display().to_string())?);
     Ok(State::from(Parts {
         cluster: storage.cluster().await?,
+        state_dir: config.state_dir.clone(),
         storage,
         authority,
         grants,
@@ -283,7 +289,8 @@ fn bind_admin(config: &Config) -> anyhow::Result<(UnixListener, SocketName)> {
     Ok((listener, name))
 }
 
-fn url(names: &[String], addresses: &[SocketAddr]) -> String {
+/// What to show as the address of a directory with these names, that listens there.
+pub(crate) fn url(names: &[String], addresses: &[SocketAddr]) -> String {
     let name = names.first().map_or("localhost", String::as_str);
     let name = if name.contains(':') {
         format!("[{name}]")

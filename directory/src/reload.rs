@@ -96,7 +96,10 @@ impl Reload {
         if !early {
             changes.log(PROGRAM);
         }
-        let level = changes.applied.iter().any(|change| change.starts_with("log.level "));
+        let level = changes
+            .applied
+            .iter()
+            .any(|change| change.starts_with("log.level "));
         let pinned = self.reloading.level.as_ref().and_then(LogLevel::pinned);
         if level && pinned.is_some() {
             tracing::info!("what is logged says {LOG_VARIABLE}, before log.level");

@@ -15,11 +15,7 @@ use std::{
 };
 
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry,
-    fmt::MakeWriter,
-    layer::SubscriberExt,
-    reload,
-    util::SubscriberInitExt,
+    EnvFilter, Layer, Registry, fmt::MakeWriter, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 
 use self::{file::LogFile, flood::Flood};

@@ -99,6 +99,22 @@ impl Terminal {
         text.trim_end().to_owned()
     }
 
+    /// Something on the screen has a colour of its own.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn has_colours(&self) -> bool {
+        let parser = self.seen.lock().expect("a screen");
+        let screen = parser.screen();
+        let (rows, columns) = screen.size();
+        let coloured = |row, column| {
+            let cell = screen.cell(row, column);
+            cell.is_some_and(|cell| cell.fgcolor() != vt100::Color::Default)
+        };
+        (0..rows).any(|row| (0..columns).any(|column| coloured(row, column)))
+    }
+
     /// Waits until this is on the screen, or was.
     ///
     /// # Panics

@@ -24,7 +24,11 @@ fn check(program_name: &str, args: &[&str], environment: &[(String, &str)]) -> (
         .env("HOME", "/nonexistent")
         .envs(environment.iter().map(|(name, value)| (name, value)))
         .args(args);
-    let Output { status, stdout, stderr } = command.output().expect("a program");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("a program");
     let said = [stdout, stderr].concat();
     let said = String::from_utf8(said).expect("text");
     assert_eq!(said.lines().count(), 1, "{program_name} {args:?}: {said}");
@@ -39,19 +43,42 @@ fn a_wrong_configuration_is_told_with_file_line_and_key() {
     for (program, args, _) in PROGRAMS {
         let with_file = [args, &["--config", name]].concat();
         for (text, line, wrong) in [
-            ("\n[log]\nlevl = \"info\"\n", 3, "unknown key levl; did you mean level?"),
-            ("[metrics]\n\nlisten = \"here\"\n", 3, "metrics.listen: \"here\" is no address"),
-            ("statedir = \"/x\"\n", 1, "unknown key statedir; did you mean state_dir?"),
+            (
+                "\n[log]\nlevl = \"info\"\n",
+                3,
+                "unknown key levl; did you mean level?",
+            ),
+            (
+                "[metrics]\n\nlisten = \"here\"\n",
+                3,
+                "metrics.listen: \"here\" is no address",
+            ),
+            (
+                "statedir = \"/x\"\n",
+                1,
+                "unknown key statedir; did you mean state_dir?",
+            ),
             ("[log]\nlevel = \"loud\"\n", 2, "log.level: \"loud\" is no level"),
-            ("[bootstrap]\npeers = []\n", 1, "[bootstrap] comes with a later version; leave it out"),
+            (
+                "[bootstrap]\npeers = []\n",
+                1,
+                "[bootstrap] comes with a later version; leave it out",
+            ),
             ("state_dir = \n", 1, ""),
         ] {
             fs::write(&file, text).unwrap();
             let (code, said) = check(program, &with_file, &[]);
             assert_eq!(code, 2, "{said}");
-            assert!(said.starts_with(&format!("{program}: {name}:{line}: {wrong}")), "{said}");
+            assert!(
+                said.starts_with(&format!("{program}: {name}:{line}: {wrong}")),
+                "{said}"
+            );
             // It does not run with it either.
-            let serve: Vec<&str> = with_file.iter().copied().filter(|arg| *arg != "--check-config").collect();
+            let serve: Vec<&str> = with_file
+                .iter()
+                .copied()
+                .filter(|arg| *arg != "--check-config")
+                .collect();
             assert_eq!(check(program, &serve, &[]).0, 2);
         }
         fs::write(&file, "[log]\nlevel = \"warn\"\n").unwrap();
@@ -66,8 +93,15 @@ fn a_wrong_configuration_is_told_with_file_line_and_key() {
 fn without_a_file_the_defaults_hold() {
     for (program, args, _) in PROGRAMS {
         let (code, said) = check(program, args, &[]);
-        let exists = Path::new("/etc").join(program).join(format!("{program}.toml")).exists();
-        let verdict = if exists { ": good" } else { ": missing, so the defaults hold" };
+        let exists = Path::new("/etc")
+            .join(program)
+            .join(format!("{program}.toml"))
+            .exists();
+        let verdict = if exists {
+            ": good"
+        } else {
+            ": missing, so the defaults hold"
+        };
         assert!(code == 0 && said.ends_with(verdict), "{said}");
     }
 }
@@ -80,20 +114,34 @@ fn flags_and_variables_are_told_by_name() {
             ("LOG__LEVL", "info", "unknown key levl; did you mean level?"),
             ("STATEDIR", "/x", "unknown key statedir; did you mean state_dir?"),
             ("METRICS__LISTEN", "here", "\"here\" is no address"),
-            ("LOG", "loud", "\"loud\" is no level (off, error, warn, info, debug, trace) and no TARGET=LEVEL"),
+            (
+                "LOG",
+                "loud",
+                "\"loud\" is no level (off, error, warn, info, debug, trace) and no TARGET=LEVEL",
+            ),
         ] {
             let (code, said) = check(program, args, &[(variable(key), value)]);
             assert_eq!(code, 2, "{said}");
-            assert!(said.starts_with(&format!("{program}: {prefix}{key}: {wrong}")), "{said}");
+            assert!(
+                said.starts_with(&format!("{program}: {prefix}{key}: {wrong}")),
+                "{said}"
+            );
         }
         let set = [args, &["--set", "log.level=loud"]].concat();
         let (code, said) = check(program, &set, &[]);
-        assert!(code == 2 && said.starts_with(&format!("{program}: --set log.level: \"loud\"")), "{said}");
+        assert!(
+            code == 2 && said.starts_with(&format!("{program}: --set log.level: \"loud\"")),
+            "{said}"
+        );
         // The flag goes before the variable, and the variable before the file.
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("x.toml");
         fs::write(&file, "[log]\nlevel = \"info\"\n").unwrap();
-        let named = [args, &["--config", file.to_str().unwrap(), "--set", "log.level=warn"]].concat();
+        let named = [
+            args,
+            &["--config", file.to_str().unwrap(), "--set", "log.level=warn"],
+        ]
+        .concat();
         assert_eq!(check(program, &named, &[(variable("LOG__LEVEL"), "debug")]).0, 0);
     }
 }
@@ -116,7 +164,9 @@ fn a_flag_goes_before_a_variable_and_that_before_the_file() {
         .env("P2PD_PEER_NAME", "from-variable")
         .args(["--set", "peer_name=from-flag"]);
     peer.process = p2p_tests::Process::start(command, &folder.path().join("log"));
-    wait::until("the daemon", wait::SOON, || (peer.ctl(&["status"]).code == 0).then_some(()));
+    wait::until("the daemon", wait::SOON, || {
+        (peer.ctl(&["status"]).code == 0).then_some(())
+    });
     assert_eq!(name(&peer), "from-flag");
 }
 
@@ -143,13 +193,19 @@ fn a_reload_of_p2pd_changes_what_can_change_and_names_the_rest() {
     peer.login(&world.directory, &world.ana);
     let (file, _) = world.file("scan.tar", 1, 3 << 20);
     peer.upload(&file);
-    assert_eq!(peer.json(&["status"])["store"]["max_bytes"], serde_json::Value::Null);
+    assert_eq!(
+        peer.json(&["status"])["store"]["max_bytes"],
+        serde_json::Value::Null
+    );
     assert_eq!(peer.process.said("DEBUG"), 0);
     reconfigure(&peer, |text| {
         text.replace("max_active = 4", "max_active = 8\nupload_limit = \"20MiB\"")
             .replace("level = \"info\"", "level = \"debug\"")
             .replace("shared_session = false", "shared_session = true")
-            .replace("reserve_free = \"1MiB\"", "reserve_free = \"2MiB\"\nmax_size = \"4MiB\"\naccept_copies = \"cluster\"")
+            .replace(
+                "reserve_free = \"1MiB\"",
+                "reserve_free = \"2MiB\"\nmax_size = \"4MiB\"\naccept_copies = \"cluster\"",
+            )
             .replace("[peer]\n", "[peer]\nadvertise = [\"127.0.0.2\"]\n")
             .replace("listen = [", "listen = [\"127.0.0.1:1\", ")
     });
@@ -175,7 +231,10 @@ fn a_reload_of_p2pd_changes_what_can_change_and_names_the_rest() {
     // And it counts.
     assert_eq!(peer.json(&["status"])["store"]["max_bytes"], 4 << 20);
     let (large, _) = world.file("large.tar", 2, 2 << 20);
-    assert_eq!(peer.fails(9, &["upload", large.to_str().unwrap()])["kind"], "disk_full");
+    assert_eq!(
+        peer.fails(9, &["upload", large.to_str().unwrap()])["kind"],
+        "disk_full"
+    );
     wait::until("a line for developers", wait::SOON, || {
         // Somebody looks whether the port is open.
         drop(std::net::TcpStream::connect(("127.0.0.1", peer.port)));
@@ -183,7 +242,10 @@ fn a_reload_of_p2pd_changes_what_can_change_and_names_the_rest() {
     });
     wait::until("the new address", wait::SOON, || {
         let peers = peer.json(&["peers"]);
-        peers["peers"].to_string().contains("127.0.0.2:7401").then_some(())
+        peers["peers"]
+            .to_string()
+            .contains("127.0.0.2:7401")
+            .then_some(())
     });
 }
 
@@ -193,15 +255,21 @@ fn a_wrong_file_changes_nothing() {
     let peer = Peer::start(folder.path(), "a", "[transfer]\nmax_active = 4\n");
     let before = fs::read_to_string(peer.folder.join("p2pd.toml")).unwrap();
     reconfigure(&peer, |text| {
-        text.replace("reserve_free = \"1MiB\"", "reserve_free = \"1MiB\"\nmax_size = \"1MiB\"")
-            .replace("max_active", "maxactive")
+        text.replace(
+            "reserve_free = \"1MiB\"",
+            "reserve_free = \"1MiB\"\nmax_size = \"1MiB\"",
+        )
+        .replace("max_active", "maxactive")
     });
     let line = until_said(&peer, "not reloaded");
     assert!(
         line.contains("p2pd.toml:") && line.contains("unknown key maxactive; did you mean max_active?"),
         "{line}"
     );
-    assert_eq!(peer.json(&["status"])["store"]["max_bytes"], serde_json::Value::Null);
+    assert_eq!(
+        peer.json(&["status"])["store"]["max_bytes"],
+        serde_json::Value::Null
+    );
     reconfigure(&peer, |_| before);
     until_said(&peer, "configuration reloaded: nothing else counts now");
 }
@@ -220,7 +288,10 @@ fn a_reload_of_the_directory_changes_what_can_change_and_names_the_rest() {
         "[log]\nlevel = \"debug\"\n[limits]\nindex_changes = 500\n[metrics]\nlisten = \"127.0.0.1:1\"\n",
     );
     let line = said("configuration reloaded: ");
-    for change in ["log.level \"info\" → \"debug\"", "limits.index_changes 1000 → 500"] {
+    for change in [
+        "log.level \"info\" → \"debug\"",
+        "limits.index_changes 1000 → 500",
+    ] {
         assert!(line.contains(change), "{line}");
     }
     let restart = said("needs a restart: ");
@@ -235,13 +306,19 @@ fn a_reload_of_the_directory_changes_what_can_change_and_names_the_rest() {
     });
     directory.reconfigure("[limits]\nindex_changes = 0\n");
     let line = said("not reloaded");
-    assert!(line.contains("directory.toml:") && line.contains("limits.index_changes is 1 to"), "{line}");
+    assert!(
+        line.contains("directory.toml:") && line.contains("limits.index_changes is 1 to"),
+        "{line}"
+    );
 }
 
 /// The rows of the tables that name this key in the part of docs/config.md with this heading.
 fn documented(heading: &str) -> Vec<(String, String, String)> {
     let text = include_str!("../../docs/config.md");
-    let part = text.split("\n## ").find(|part| part.starts_with(heading)).expect("a heading");
+    let part = text
+        .split("\n## ")
+        .find(|part| part.starts_with(heading))
+        .expect("a heading");
     let rows = part.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();

@@ -62,7 +62,9 @@ impl Manager {
         let length = self.socket.recv(&mut buffer).expect("a message within 30 s");
         let text = String::from_utf8(buffer[..length].to_vec()).expect("text");
         let lines = text.lines().filter_map(|line| line.split_once('='));
-        lines.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+        lines
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
     }
 
     /// Hears until one of these comes; all lines of that message.
@@ -114,8 +116,14 @@ fn systemd_is_told_of_the_life_of_p2pd() {
     command.arg("--config").arg(configure_peer(folder.path(), port));
     command.args(["--set", &format!("metrics.listen=127.0.0.1:{figures}")]);
     let sockets = ["control.sock", "descriptor.sock"].map(|name| folder.path().join("run").join(name));
-    let up = || listens(port) && listens(figures) && sockets.iter().all(|path| UnixStream::connect(path).is_ok());
-    is_told(command, folder.path(), up, "not logged in; 0 transfers; down 0, up 0");
+    let up =
+        || listens(port) && listens(figures) && sockets.iter().all(|path| UnixStream::connect(path).is_ok());
+    is_told(
+        command,
+        folder.path(),
+        up,
+        "not logged in; 0 transfers; down 0, up 0",
+    );
 }
 
 #[test]
@@ -123,7 +131,10 @@ fn systemd_is_told_of_the_life_of_the_directory() {
     let folder = tempfile::tempdir().unwrap();
     let (port, figures) = (free_port(), free_port());
     let mut command = Command::new(program("p2p-directory"));
-    command.arg("serve").arg("--config").arg(configure_directory(folder.path(), port));
+    command
+        .arg("serve")
+        .arg("--config")
+        .arg(configure_directory(folder.path(), port));
     command.args(["--set", &format!("metrics.listen=127.0.0.1:{figures}")]);
     let admin = folder.path().join("run/admin.sock");
     let up = || listens(port) && listens(figures) && UnixStream::connect(&admin).is_ok();
@@ -134,7 +145,10 @@ fn systemd_is_told_of_the_life_of_the_directory() {
 fn the_status_line_has_peers_transfers_and_rates() {
     let world = World::start(&["a"]);
     let manager = Manager::listen(world.folder.path());
-    let notify = [("NOTIFY_SOCKET".to_owned(), manager.path.to_str().unwrap().to_owned())];
+    let notify = [(
+        "NOTIFY_SOCKET".to_owned(),
+        manager.path.to_str().unwrap().to_owned(),
+    )];
     let b = Peer::start_in(&world.path("b"), "b", "", &notify);
     b.login(&world.directory, &world.ana);
     wait::until("a line with two peers", wait::SOON, || {
@@ -184,7 +198,11 @@ fn detach(file: &Path, environment: &[(&str, &str)]) -> (i32, String) {
     }
     command.arg("--detach").arg("--config").arg(file);
     command.envs(environment.iter().copied());
-    let Output { status, stdout, stderr } = command.output().expect("p2pd");
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("p2pd");
     let said = String::from_utf8([stdout, stderr].concat()).expect("text");
     assert_eq!(said.lines().count(), 1, "{said}");
     (status.code().unwrap_or(-1), said.trim_end().to_owned())
@@ -203,12 +221,18 @@ fn detached_it_returns_when_all_is_up_and_a_second_one_is_refused() {
     assert_eq!(code, 0, "{said}");
     assert!(listens(port) && UnixStream::connect(&control).is_ok());
     let number = daemon.0.as_raw_nonzero();
-    assert!(said.starts_with(&format!("p2pd runs as process {number} (")), "{said}");
+    assert!(
+        said.starts_with(&format!("p2pd runs as process {number} (")),
+        "{said}"
+    );
     // It has left: another session, no terminal, and what it says goes where the line said.
     let process = format!("/proc/{number}");
     let stat = fs::read_to_string(format!("{process}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
-    let own = rustix::process::getsid(None).unwrap().as_raw_nonzero().to_string();
+    let own = rustix::process::getsid(None)
+        .unwrap()
+        .as_raw_nonzero()
+        .to_string();
     assert!(fields[3] != own && fields[4] == "0", "{stat}");
     for descriptor in 0..3 {
         let open = fs::read_link(format!("{process}/fd/{descriptor}")).unwrap();
@@ -222,7 +246,10 @@ fn detached_it_returns_when_all_is_up_and_a_second_one_is_refused() {
     }
     let (code, refused) = detach(&file, &[]);
     assert_eq!(code, 1);
-    assert!(refused.starts_with(&format!("p2pd: p2pd runs already, as process {number} (")), "{refused}");
+    assert!(
+        refused.starts_with(&format!("p2pd: p2pd runs already, as process {number} (")),
+        "{refused}"
+    );
     kill_process(daemon.0, Signal::TERM).unwrap();
     daemon.until_ended();
     assert!(!folder.path().join("run/p2pd.pid").exists() && !control.exists());
@@ -242,7 +269,10 @@ fn detached_it_says_why_it_did_not_come_up() {
     let file = configure_peer(folder.path(), port);
     let (code, said) = detach(&file, &[]);
     assert_eq!(code, 1, "{said}");
-    assert!(said.starts_with(&format!("p2pd: cannot listen on 127.0.0.1:{port}: ")), "{said}");
+    assert!(
+        said.starts_with(&format!("p2pd: cannot listen on 127.0.0.1:{port}: ")),
+        "{said}"
+    );
     assert!(!folder.path().join("run/p2pd.pid").exists());
     // After that the address is free, and nothing of the failure is in the way.
     drop(taken);
@@ -259,7 +289,10 @@ fn under_systemd_it_does_not_detach() {
     let file = configure_peer(folder.path(), free_port());
     for variable in ["NOTIFY_SOCKET", "INVOCATION_ID"] {
         let (code, said) = detach(&file, &[(variable, "x")]);
-        assert!(code == 2 && said.starts_with("p2pd: --detach is for hosts without systemd"), "{said}");
+        assert!(
+            code == 2 && said.starts_with("p2pd: --detach is for hosts without systemd"),
+            "{said}"
+        );
     }
     assert!(!folder.path().join("run").exists());
 }
@@ -300,8 +333,14 @@ fn no_secret_is_in_a_log_however_much_is_logged() {
     }
     assert!(secrets.len() >= 5, "{} secrets", secrets.len());
     peer.json(&["logout"]);
-    for (who, log) in [("p2pd", peer.process.log()), ("p2p-directory", world.directory.process.log())] {
-        assert!(log.contains("TRACE") && log.contains("DEBUG"), "{who} logs little");
+    for (who, log) in [
+        ("p2pd", peer.process.log()),
+        ("p2p-directory", world.directory.process.log()),
+    ] {
+        assert!(
+            log.contains("TRACE") && log.contains("DEBUG"),
+            "{who} logs little"
+        );
         for secret in &secrets {
             assert!(!log.contains(secret.as_str()), "{who} logs a secret: {secret}");
         }
@@ -353,14 +392,25 @@ fn the_journal_has_fields() {
         .arg(file)
         .env("JOURNAL_STREAM", format!("{}:{}", stream.dev(), stream.ino()));
     let mut probe = Command::new("unshare");
-    probe.args(["--mount", "--propagation", "private", "mount", "-t", "tmpfs", "none", "/run"]);
+    probe.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "mount",
+        "-t",
+        "tmpfs",
+        "none",
+        "/run",
+    ]);
     if !probe.output().is_ok_and(|output| output.status.success()) {
         return check::not_tested("another journal needs root, to mount it");
     }
     let mut a = Peer::start(&world.path("idle"), "a", "");
     a.process = Process::start(command, &log);
     a.folder = folder;
-    wait::until("the daemon", wait::SOON, || (a.ctl(&["status"]).code == 0).then_some(()));
+    wait::until("the daemon", wait::SOON, || {
+        (a.ctl(&["status"]).code == 0).then_some(())
+    });
     a.login(&world.directory, &world.ana);
     let (source, hash) = world.file("scan.tar", 1, 1 << 20);
     world.peers[0].upload(&source);
@@ -377,12 +427,17 @@ fn the_journal_has_fields() {
         found.unwrap_or_else(|| panic!("no {part} in {entries:?}"))
     };
     let login = find("logged in to");
-    assert_eq!((login["ACCOUNT"].as_str(), login["SYSLOG_IDENTIFIER"].as_str()), ("ana", "p2pd"));
+    assert_eq!(
+        (login["ACCOUNT"].as_str(), login["SYSLOG_IDENTIFIER"].as_str()),
+        ("ana", "p2pd")
+    );
     let fetched = find("fetched");
     assert_eq!(fetched["CONTENT_HASH"], hash);
     assert!(fetched["TRANSFER"].parse::<u64>().is_ok(), "{fetched:?}");
     for key in entries.iter().flat_map(HashMap::keys) {
-        let plain = key.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        let plain = key
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
         assert!(plain && !key.starts_with('_'), "{key}");
     }
     // Never both.

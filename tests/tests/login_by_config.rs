@@ -31,7 +31,9 @@ fn until_logged_in(peer: &Peer) {
 }
 
 fn until_said(peer: &Peer, what: &str, times: usize) {
-    wait::until(what, wait::SOON, || (peer.process.said(what) == times).then_some(()));
+    wait::until(what, wait::SOON, || {
+        (peer.process.said(what) == times).then_some(())
+    });
 }
 
 #[test]
@@ -45,7 +47,10 @@ fn the_machine_logs_itself_in_and_its_session_is_roots() {
     until_logged_in(&peer);
     let session = fs::read(peer.folder.join("state/session.json")).unwrap();
     let session: serde_json::Value = serde_json::from_slice(&session).unwrap();
-    assert_eq!((&session["user"], &session["made_by"]), (&"ana".into(), &0.into()));
+    assert_eq!(
+        (&session["user"], &session["made_by"]),
+        (&"ana".into(), &0.into())
+    );
     // A session that lives is kept: the next start makes no other one.
     peer.process.stop();
     peer.restart();
@@ -85,13 +90,28 @@ fn a_directory_that_comes_later_is_found() {
     let file = password_file(folder.path(), "password", &ana.password);
     let config = login(&[&directory.url], &file, &directory.fingerprint);
     let peer = Peer::start(&folder.path().join("a"), "a", &config);
-    until_said(&peer, "the machine is not logged in yet: 127.0.0.1 cannot be reached", 1);
+    until_said(
+        &peer,
+        "the machine is not logged in yet: 127.0.0.1 cannot be reached",
+        1,
+    );
     // It has been tried again by the time that a person asks why.
     let why = peer.fails(4, &["whoami"]);
-    assert!(why["message"].as_str().unwrap().contains("[login] failed: 127.0.0.1 cannot be reached"), "{why}");
+    assert!(
+        why["message"]
+            .as_str()
+            .unwrap()
+            .contains("[login] failed: 127.0.0.1 cannot be reached"),
+        "{why}"
+    );
     directory.restart();
     until_logged_in(&peer);
-    assert_eq!(peer.process.said("not logged in yet"), 1, "{}", peer.process.log());
+    assert_eq!(
+        peer.process.said("not logged in yet"),
+        1,
+        "{}",
+        peer.process.log()
+    );
 }
 
 #[test]
@@ -123,7 +143,11 @@ fn a_ca_must_be_known() {
     let file = password_file(world.folder.path(), "password", &world.ana.password);
     let config = login(&[&world.directory.url], &file, "");
     let mut peer = world.peer("a", &config);
-    until_said(&peer, "127.0.0.1 was not trusted before: set login.ca_fingerprint", 1);
+    until_said(
+        &peer,
+        "127.0.0.1 was not trusted before: set login.ca_fingerprint",
+        1,
+    );
     assert_eq!(world.directory.process.said("logged in on"), 0);
     // Once it is pinned the configuration need not say it.
     peer.login(&world.directory, &world.ana);
@@ -147,7 +171,11 @@ fn the_password_may_be_a_credential() {
         world.directory.url, world.directory.fingerprint
     );
     let without = world.peer("b", &config);
-    until_said(&without, "set login.password_file, or LoadCredential=password:FILE", 1);
+    until_said(
+        &without,
+        "set login.password_file, or LoadCredential=password:FILE",
+        1,
+    );
     let folder = world.folder.path().to_str().unwrap().to_owned();
     let credential = [("CREDENTIALS_DIRECTORY".to_owned(), folder)];
     let peer = Peer::start_in(&world.path("a"), "a", &config, &credential);

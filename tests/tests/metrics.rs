@@ -100,8 +100,15 @@ impl Page {
             }
             for (rest, (bound, value)) in last {
                 assert_eq!(bound, f64::INFINITY, "{name} {rest}");
-                assert_eq!(self.series[&format!("{name}_count{{{rest}}}")], value, "{name} {rest}");
-                assert!(self.series.contains_key(&format!("{name}_sum{{{rest}}}")), "{name} {rest}");
+                assert_eq!(
+                    self.series[&format!("{name}_count{{{rest}}}")],
+                    value,
+                    "{name} {rest}"
+                );
+                assert!(
+                    self.series.contains_key(&format!("{name}_sum{{{rest}}}")),
+                    "{name} {rest}"
+                );
             }
         }
     }
@@ -154,7 +161,11 @@ fn pairs(text: &str) -> Vec<(String, String)> {
 fn body(answer: &str) -> &str {
     let (head, body) = answer.split_once("\r\n\r\n").expect("an answer");
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    assert!(head.to_lowercase().contains("content-type: text/plain; version=0.0.4"), "{head}");
+    assert!(
+        head.to_lowercase()
+            .contains("content-type: text/plain; version=0.0.4"),
+        "{head}"
+    );
     body
 }
 
@@ -175,7 +186,10 @@ fn page(port: u16) -> Page {
 /// What docs/metrics.md says of a program: name → kind and labels.
 fn documented(heading: &str) -> BTreeMap<String, (String, BTreeSet<String>)> {
     let text = include_str!("../../docs/metrics.md");
-    let part = text.split("\n## ").find(|part| part.starts_with(heading)).expect("a heading");
+    let part = text
+        .split("\n## ")
+        .find(|part| part.starts_with(heading))
+        .expect("a heading");
     let rows = part.lines().filter(|line| line.starts_with("| `"));
     rows.map(|row| {
         let cells: Vec<&str> = row.trim_matches('|').split('|').map(str::trim).collect();
@@ -270,7 +284,11 @@ fn the_figures_of_the_directory_are_as_documented_and_move() {
         password: "a password that is wrong".to_owned(),
     };
     let b = world.peer("b", "");
-    assert_eq!(b.try_login(&world.directory.url, &world.directory.fingerprint, &wrong).code, 4);
+    assert_eq!(
+        b.try_login(&world.directory.url, &world.directory.fingerprint, &wrong)
+            .code,
+        4
+    );
     let after = wait::until("the hold", wait::SOON, || {
         let page = page(port);
         (page.get("p2p_directory_holds") == 1.0).then_some(page)
@@ -293,7 +311,10 @@ fn the_figures_of_the_directory_are_as_documented_and_move() {
             "p2p_directory_requests_total{route=\"/api/v1/login\",method=\"POST\",status=\"4xx\"}",
             1.0,
         ),
-        ("p2p_directory_request_duration_seconds_count{route=\"/api/v1/publications\"}", 1.0),
+        (
+            "p2p_directory_request_duration_seconds_count{route=\"/api/v1/publications\"}",
+            1.0,
+        ),
     ] {
         assert_eq!(after.get(series), value, "{series}");
     }
@@ -307,7 +328,11 @@ fn the_figures_of_the_directory_are_as_documented_and_move() {
     let series = page(port).series.len();
     for path in ["/nope", "/api/v1/files/nope", "/api/v1/nope?x=y"] {
         let mut stream = UnixStream::connect(&socket).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
         assert!(answer.starts_with("HTTP/1.1 404 "), "{answer}");
@@ -318,7 +343,11 @@ fn the_figures_of_the_directory_are_as_documented_and_move() {
         3.0
     );
     // One for the count, and those of one histogram.
-    assert!(now.series.len() <= series + 32, "{} after {series}", now.series.len());
+    assert!(
+        now.series.len() <= series + 32,
+        "{} after {series}",
+        now.series.len()
+    );
     world.peers[0].process.stop();
     wait::until("the peer to be gone", wait::SOON, || {
         (page(port).get("p2p_directory_peers_online") == 0.0).then_some(())

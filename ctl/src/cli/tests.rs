@@ -12,6 +12,10 @@ fn parsed(line: &[&str]) -> Result<Cli, clap::Error> {
     parse(&arguments)
 }
 
+fn command(line: &[&str]) -> Command {
+    parsed(line).unwrap().command.expect("a command")
+}
+
 #[test]
 fn the_command_line_is_sound() {
     Cli::command().debug_assert();
@@ -41,12 +45,12 @@ fn a_reference_passes_through_untouched() {
         "a b",
         "",
     ] {
-        let Command::Download(args) = parsed(&["download", text]).unwrap().command else {
+        let Command::Download(args) = command(&["download", text]) else {
             panic!("download");
         };
         assert_eq!(args.reference, text);
     }
-    let Command::Info(args) = parsed(&["info", "--", "-rf"]).unwrap().command else {
+    let Command::Info(args) = command(&["info", "--", "-rf"]) else {
         panic!("info");
     };
     assert_eq!(args.reference, "-rf");
@@ -54,11 +58,11 @@ fn a_reference_passes_through_untouched() {
 
 #[test]
 fn a_dash_is_an_output_and_an_input() {
-    let Command::Download(args) = parsed(&["download", "x", "-o", "-"]).unwrap().command else {
+    let Command::Download(args) = command(&["download", "x", "-o", "-"]) else {
         panic!("download");
     };
     assert!(args.streams());
-    let Command::Upload(args) = parsed(&["upload", "-", "--name", "x"]).unwrap().command else {
+    let Command::Upload(args) = command(&["upload", "-", "--name", "x"]) else {
         panic!("upload");
     };
     assert_eq!(args.paths, [PathBuf::from("-")]);
@@ -66,16 +70,16 @@ fn a_dash_is_an_output_and_an_input() {
 
 #[test]
 fn list_has_an_alias() {
-    assert!(matches!(parsed(&["ls"]).unwrap().command, Command::List));
+    assert!(matches!(command(&["ls"]), Command::List));
 }
 
 #[test]
 fn wrong_usage_is_refused() {
     for line in [
-        &[][..],
-        &["frobnicate"],
+        &["frobnicate"][..],
         &["upload"],
-        &["upload", "x", "--visibility", "group:lab"],
+        &["upload", "x", "--visibility", "group:Lab"],
+        &["upload", "x", "--visibility", "nobody"],
         &["upload", "x", "--name", "../x"],
         &["upload", "x", "--name", "a\u{202e}b"],
         &["upload", "x", "--copies", "0"],
@@ -97,6 +101,19 @@ fn wrong_usage_is_refused() {
         &["login", "--trust-on-first-use", "--ca-file", "f"],
         &["search", "--limit", "0"],
         &["download", "x", "--on-conflict", "maybe"],
+        &["passwd", "secret"],
+        &["passwd", "--password", "secret"],
+        &["limit", "--up", "0"],
+        &["limit", "--up", "fast"],
+        &["limit", "--down", "-1"],
+        &["limit", "scan.tar"],
+        &["priority", "42"],
+        &["priority", "42", "urgent"],
+        &["pin"],
+        &["unpin", "a", "b"],
+        &["watch", "42"],
+        &["completions"],
+        &["completions", "tcsh"],
         &["status", "--timeout", "0s"],
         &["status", "--timeout", "soon"],
     ] {
@@ -106,7 +123,7 @@ fn wrong_usage_is_refused() {
 
 #[test]
 fn copies_are_a_number_a_place_or_both() {
-    let Command::Upload(args) = parsed(&["upload", "x"]).unwrap().command else {
+    let Command::Upload(args) = command(&["upload", "x"]) else {
         panic!("upload");
     };
     assert_eq!(args.copies.wanted(), None);
@@ -121,7 +138,7 @@ fn copies_are_a_number_a_place_or_both() {
         "nas",
         "--no-wait",
     ];
-    let Command::Upload(args) = parsed(&line).unwrap().command else {
+    let Command::Upload(args) = command(&line) else {
         panic!("upload");
     };
     let expected = CopiesWanted {
@@ -134,7 +151,7 @@ fn copies_are_a_number_a_place_or_both() {
         (["replicate", "x", "--copies", "2"], 2, vec![]),
         (["replicate", "x", "--to", "gpu1"], 0, vec!["gpu1".to_owned()]),
     ] {
-        let Command::Replicate(args) = parsed(&line).unwrap().command else {
+        let Command::Replicate(args) = command(&line) else {
             panic!("replicate");
         };
         assert_eq!(args.reference, "x");
@@ -144,7 +161,7 @@ fn copies_are_a_number_a_place_or_both() {
 
 #[test]
 fn a_transfer_is_a_number() {
-    let Command::Wait(args) = parsed(&["wait", "042"]).unwrap().command else {
+    let Command::Wait(args) = command(&["wait", "042"]) else {
         panic!("wait");
     };
     assert_eq!(args.id, "42");
@@ -172,4 +189,48 @@ fn refused_arguments_still_say_where_json_goes() {
         verb_among(&words(&["p2pctl", "ls", "-x"])).as_deref(),
         Some("list")
     );
+}
+
+#[test]
+fn no_command_is_the_menu_or_help() {
+    assert!(parsed(&[]).unwrap().command.is_none());
+    assert!(parsed(&["--socket", "/s"]).unwrap().command.is_none());
+    let help = help();
+    for verb in ["login", "menu", "completions"] {
+        assert!(help.contains(verb), "{help}");
+    }
+}
+
+#[test]
+fn rates_are_sizes_or_unlimited() {
+    let rate = |text: &str| {
+        let Command::Limit(args) = command(&["limit", "--up", text]) else {
+            panic!("limit");
+        };
+        args.up.unwrap()
+    };
+    for (text, bytes) in [
+        ("20MiB", 20 << 20),
+        ("20 MiB/s", 20 << 20),
+        ("500k", 500 << 10),
+        ("500K", 500 << 10),
+        ("2m", 2 << 20),
+        ("1.5g", 3 << 29),
+        ("500kB", 500_000),
+        ("4096", 4096),
+    ] {
+        assert_eq!(rate(text), Rate::Bytes(bytes), "{text}");
+    }
+    assert_eq!(rate("unlimited"), Rate::Unlimited);
+    let Command::Limit(args) = command(&["limit", "42"]) else {
+        panic!("limit");
+    };
+    assert_eq!((args.up, args.down, args.id.as_deref()), (None, None, Some("42")));
+}
+
+#[test]
+fn json_is_asked_for_before_two_dashes() {
+    let words = |line: &[&str]| line.iter().map(OsString::from).collect::<Vec<_>>();
+    assert!(wanted_json(&words(&["p2pctl", "frob", "--json"])));
+    assert!(!wanted_json(&words(&["p2pctl", "upload", "--", "--json"])));
 }

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use p2p_proto::FileName;
+use p2p_proto::{ByteCount, FileName};
+
+use super::Rate;
 
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let bad = || format!("\"{text}\" is no duration; write for example 500ms, 30s, 5min or 2h");
@@ -43,6 +45,28 @@ pub(super) fn transfer_id(text: &str) -> Result<String, String> {
     match text.parse::<u64>() {
         Ok(id) if text.bytes().all(|b| b.is_ascii_digit()) => Ok(id.to_string()),
         _ => Err("a transfer's id is a number; p2pctl transfers shows them".to_owned()),
+    }
+}
+
+/// Bytes in a second: a size, with a unit of one letter as curl and wget have it (k is 1024), and `/s` where people
+/// write that.
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    let bad = || format!("\"{text}\" is no rate; write for example 20MiB, 500k or unlimited");
+    let bare = text.trim();
+    if bare.eq_ignore_ascii_case("unlimited") {
+        return Ok(Rate::Unlimited);
+    }
+    let bare = bare.strip_suffix("/s").unwrap_or(bare);
+    let long = match bare.char_indices().next_back() {
+        Some((at, 'k' | 'K')) => format!("{}KiB", &bare[..at]),
+        Some((at, 'm' | 'M')) => format!("{}MiB", &bare[..at]),
+        Some((at, 'g' | 'G')) => format!("{}GiB", &bare[..at]),
+        _ => bare.to_owned(),
+    };
+    match long.parse() {
+        Ok(ByteCount(0)) => Err("nothing would move; write unlimited, or: p2pctl pause ID".to_owned()),
+        Ok(ByteCount(bytes)) => Ok(Rate::Bytes(bytes)),
+        Err(_) => Err(bad()),
     }
 }
 

@@ -10,8 +10,21 @@ use crate::{
     cli::RefArgs,
     context::Context,
     exit::Stop,
-    output::{full_name, json, one_line, short_hash, table, time},
+    output::{full_name, json, one_line, short_hash, table::Column, time},
 };
+
+const VERSIONS: [Column; 5] = [
+    Column::text("VERSION"),
+    Column::number("SIZE"),
+    Column::text("HASH").spare(1),
+    Column::text("VISIBILITY").spare(2),
+    Column::text("AGE").spare(3),
+];
+const HOLDERS: [Column; 3] = [
+    Column::name("HOLDER"),
+    Column::text("LAST SEEN"),
+    Column::text("CONTENT"),
+];
 
 /// Shows the file, its versions and its holders.
 pub(crate) async fn run(ctx: &Context, args: RefArgs) -> Result<(), Stop> {
@@ -45,17 +58,14 @@ fn show(ctx: &Context, info: InfoResponse) -> Result<(), Stop> {
     }
     if !info.versions.is_empty() {
         ctx.out.line("")?;
-        let head = ["VERSION", "SIZE", "HASH", "VISIBILITY", "AGE"];
         ctx.out
-            .table(&table::lines(head, info.versions.into_iter().map(version_row)))?;
+            .table(&VERSIONS, info.versions.into_iter().map(version_row))?;
     }
     ctx.out.line("")?;
     if info.holders.is_empty() {
         return ctx.out.line("No peer holds it.");
     }
-    let head = ["HOLDER", "LAST SEEN", "CONTENT"];
-    ctx.out
-        .table(&table::lines(head, info.holders.into_iter().map(holder_row)))
+    ctx.out.table(&HOLDERS, info.holders.into_iter().map(holder_row))
 }
 
 fn version_row(version: Publication) -> [String; 5] {

@@ -8,8 +8,17 @@ use p2p_proto::{
 use crate::{
     context::Context,
     exit::Stop,
-    output::{json, progress::Step, short_hash, table},
+    output::{json, progress::Step, short_hash, state_paint, table::Column},
 };
+
+const COLUMNS: [Column; 6] = [
+    Column::name("NAME"),
+    Column::text("OWNER").spare(1),
+    Column::number("SIZE"),
+    Column::text("HASH").spare(2),
+    Column::text("VISIBILITY").spare(3),
+    Column::text("STATE").painted(state_paint),
+];
 
 /// Shows what this peer holds.
 pub(crate) async fn run(ctx: &Context) -> Result<(), Stop> {
@@ -24,9 +33,7 @@ pub(crate) async fn run(ctx: &Context) -> Result<(), Stop> {
             .note("This peer holds no file. To publish one: p2pctl upload PATH");
         return Ok(());
     }
-    let head = ["NAME", "OWNER", "SIZE", "HASH", "VISIBILITY", "STATE"];
-    ctx.out
-        .table(&table::lines(head, list.files.into_iter().map(row)))
+    ctx.out.table(&COLUMNS, list.files.into_iter().map(row))
 }
 
 fn row(held: HeldFile) -> [String; 6] {

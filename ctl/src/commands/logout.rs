@@ -15,7 +15,7 @@ pub(crate) async fn run(ctx: &Context) -> Result<(), Stop> {
     if ctx.out.is_json() {
         return ctx.out.json("logout", &json::Logout { directory_told });
     }
-    ctx.out.line("Logged out")?;
+    ctx.out.done("Logged out")?;
     if !directory_told {
         ctx.out
             .note("The directory did not answer: it lists this peer until its lease ends.");

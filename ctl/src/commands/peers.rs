@@ -8,8 +8,17 @@ use p2p_proto::{
 use crate::{
     context::Context,
     exit::Stop,
-    output::{json, table, time},
+    output::{json, table::Column, time},
 };
+
+const COLUMNS: [Column; 6] = [
+    Column::name("NAME"),
+    Column::name("USER").spare(1),
+    Column::name("ADDRESS").spare(3),
+    Column::text("ONLINE/LAST SEEN"),
+    Column::number("FILES").spare(2),
+    Column::number("FREE").spare(1),
+];
 
 /// Shows the peers.
 pub(crate) async fn run(ctx: &Context) -> Result<(), Stop> {
@@ -23,9 +32,7 @@ pub(crate) async fn run(ctx: &Context) -> Result<(), Stop> {
         ctx.out.note("No peer is known.");
         return Ok(());
     }
-    let head = ["NAME", "USER", "ADDRESS", "ONLINE/LAST SEEN", "FILES", "FREE"];
-    ctx.out
-        .table(&table::lines(head, peers.peers.into_iter().map(row)))
+    ctx.out.table(&COLUMNS, peers.peers.into_iter().map(row))
 }
 
 fn row(peer: PeerInfo) -> [String; 6] {
@@ -47,6 +54,7 @@ fn row(peer: PeerInfo) -> [String; 6] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::output::table::{self, View};
 
     #[test]
     fn what_is_unknown_is_left_open() {
@@ -55,7 +63,7 @@ mod tests {
             user: "ana".into(),
             ..PeerInfo::default()
         };
-        let lines = table::lines(["N", "U", "A", "S", "F", "R"], [row(peer)]);
-        assert_eq!(lines[1], "gpu3  ana  -  never  0  -");
+        let lines = table::lines(&COLUMNS, [row(peer)], View::default());
+        assert_eq!(lines[1], "gpu3  ana   -        never                 0     -");
     }
 }

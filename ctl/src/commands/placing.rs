@@ -14,7 +14,7 @@ use crate::{
     connect::Daemon,
     output::{
         Output, one_line,
-        progress::{self, Progress, Step},
+        progress::{self, Moving, Progress, Step},
     },
 };
 
@@ -120,9 +120,9 @@ async fn next(daemon: &Daemon, events: &mut Streaming<ReplicateEvent>) -> Result
 }
 
 /// `Placing    gpu1 100 %, gpu2 61 %`.
-fn moving(placements: &[Placement]) -> String {
+fn moving(placements: &[Placement]) -> Moving {
     let targets: Vec<String> = placements.iter().map(target).collect();
-    format!("{}{}", progress::begin("Placing"), targets.join(", "))
+    Moving::new("Placing", targets.join(", "))
 }
 
 fn target(placement: &Placement) -> String {

@@ -9,8 +9,16 @@ use crate::{
     cli::SearchArgs,
     context::Context,
     exit::Stop,
-    output::{json, table, time},
+    output::{json, table::Column, time},
 };
+
+const COLUMNS: [Column; 5] = [
+    Column::name("NAME"),
+    Column::name("OWNER").spare(1),
+    Column::number("SIZE"),
+    Column::text("HOLDERS"),
+    Column::text("AGE").spare(2),
+];
 
 /// Shows what was found; nothing found is success.
 pub(crate) async fn run(ctx: &Context, args: SearchArgs) -> Result<(), Stop> {
@@ -30,9 +38,7 @@ pub(crate) async fn run(ctx: &Context, args: SearchArgs) -> Result<(), Stop> {
         return Ok(());
     }
     let (shown, total) = (found.files.len() as u64, found.total);
-    let head = ["NAME", "OWNER", "SIZE", "HOLDERS", "AGE"];
-    ctx.out
-        .table(&table::lines(head, found.files.into_iter().map(row)))?;
+    ctx.out.table(&COLUMNS, found.files.into_iter().map(row))?;
     if total > shown {
         ctx.out.note(format_args!(
             "{shown} of {total} files shown. For more: --limit N"

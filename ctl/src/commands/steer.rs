@@ -1,13 +1,13 @@
-//! `pause`, `resume`, `cancel`: one word to one transfer, and how it stands then.
+//! `pause`, `resume`, `cancel`, `priority`: one word to one transfer, and how it stands then.
 
 use p2p_proto::{
     ByteCount,
-    v1::{Transfer, TransferId},
+    v1::{SetPriorityRequest, Transfer, TransferId},
 };
 use tonic::{Response, Status};
 
 use crate::{
-    cli::TransferArgs,
+    cli::{PriorityArgs, TransferArgs},
     connect::Daemon,
     context::Context,
     exit::Stop,
@@ -35,6 +35,18 @@ pub(crate) async fn cancel(ctx: &Context, args: TransferArgs) -> Result<(), Stop
     told(ctx, &daemon, answer, "cancel", "Cancelled")
 }
 
+/// Says when it begins.
+pub(crate) async fn priority(ctx: &Context, args: PriorityArgs) -> Result<(), Stop> {
+    let mut daemon = ctx.connect().await?;
+    let request = SetPriorityRequest {
+        id: args.id,
+        priority: args.priority.as_str().to_owned(),
+    };
+    let answer = daemon.client.set_priority(request).await;
+    let done = format!("Priority {} for", args.priority.as_str());
+    told(ctx, &daemon, answer, "priority", &done)
+}
+
 fn told(
     ctx: &Context,
     daemon: &Daemon,
@@ -46,7 +58,7 @@ fn told(
     if ctx.out.is_json() {
         return ctx.out.json(command, &json::Transfer::from(transfer));
     }
-    ctx.out.line(line(done, &transfer))
+    ctx.out.done(line(done, &transfer))
 }
 
 /// `Paused 42, scan.tar at 61 %.`
@@ -86,6 +98,8 @@ mod tests {
             ..Transfer::default()
         };
         assert_eq!(line("Paused", &transfer), "Paused 42, scan.tar at 61 %.");
+        let expected = "Priority high for 42, scan.tar at 61 %.";
+        assert_eq!(line("Priority high for", &transfer), expected);
         transfer.size = None;
         assert_eq!(line("Cancelled", &transfer), "Cancelled 42, scan.tar at 61 B.");
     }

@@ -68,6 +68,9 @@ impl Transfer {
                 Some(Event::Started(started)) => {
                     let mut known = self.known.borrow_mut();
                     out.detail(format_args!("transfer {} began", one_line(&started.transfer_id)));
+                    if let Some(publication) = &started.publication {
+                        out.detail(format_args!("publication {}", one_line(&publication.id)));
+                    }
                     known.id = started.transfer_id;
                     known.publication = started.publication;
                 }
@@ -97,11 +100,11 @@ impl Transfer {
             .as_ref()
             .map_or("", |publication| &publication.name);
         line.show(|| {
-            let text = known.step.line(name);
+            let line = known.step.line(name);
             match (progress.waiting.as_str(), progress.state.as_str()) {
-                ("", "" | "transferring") => format!("{text}{}", progress::from(&progress.sources)),
-                ("", state) => format!("{text}  {}", one_line(state)),
-                (why, _) => format!("{text}  {}", one_line(why)),
+                ("", "" | "transferring") => line.and(&progress::from(&progress.sources)),
+                ("", state) => line.and(&format!("  {}", one_line(state))),
+                (why, _) => line.and(&format!("  {}", one_line(why))),
             }
         });
     }

@@ -18,21 +18,22 @@ use crate::{
         json, one_line,
         progress::rate,
         screen::Screen,
-        table,
+        state_paint,
+        table::{self, Column, View},
         time::{self, span},
     },
 };
 
-const HEAD: [&str; 9] = [
-    "ID",
-    "DIRECTION",
-    "NAME",
-    "DONE",
-    "RATE",
-    "LEFT",
-    "PEERS",
-    "STATE",
-    "WHY",
+const COLUMNS: [Column; 9] = [
+    Column::number("ID"),
+    Column::text("DIRECTION").spare(4),
+    Column::name("NAME"),
+    Column::number("DONE"),
+    Column::number("RATE").spare(1),
+    Column::number("LEFT").spare(2),
+    Column::name("PEERS").spare(3),
+    Column::text("STATE").painted(state_paint),
+    Column::sentence("WHY"),
 ];
 const NONE: &str = "No transfer runs, waits, or ended lately.";
 /// A shorter silence is none, in seconds.
@@ -71,7 +72,11 @@ fn show(ctx: &Context, now: TransfersResponse) -> Result<(), Stop> {
         ctx.out.note(NONE);
         return Ok(());
     }
-    ctx.out.table(&lines(&now, Timestamp::now()))
+    let clock = Timestamp::now();
+    ctx.out.table(
+        &COLUMNS,
+        now.transfers.iter().map(|transfer| row(transfer, clock)),
+    )
 }
 
 async fn watch(ctx: &Context) -> Result<(), Stop> {
@@ -93,7 +98,7 @@ async fn watch(ctx: &Context) -> Result<(), Stop> {
         };
         match &mut screen {
             Some(screen) if now.transfers.is_empty() => screen.draw(&[NONE.to_owned()])?,
-            Some(screen) => screen.draw(&lines(&now, Timestamp::now()))?,
+            Some(screen) => screen.draw(&lines(&now, Timestamp::now(), ctx.out.view()))?,
             None => {
                 if last.is_some() && !ctx.out.is_json() {
                     ctx.out.line("")?;
@@ -105,17 +110,26 @@ async fn watch(ctx: &Context) -> Result<(), Stop> {
     }
 }
 
-fn lines(response: &TransfersResponse, now: Timestamp) -> Vec<String> {
-    table::lines(HEAD, response.transfers.iter().map(|transfer| row(transfer, now)))
+fn lines(response: &TransfersResponse, now: Timestamp, view: View) -> Vec<String> {
+    table::lines(
+        &COLUMNS,
+        response.transfers.iter().map(|transfer| row(transfer, now)),
+        view,
+    )
 }
 
 fn row(transfer: &Transfer, now: Timestamp) -> [String; 9] {
     let moves = transfer.rate > 0;
     let peers: Vec<String> = transfer.peers.iter().map(|one| peer(one, now)).collect();
     let failure = transfer.failure.as_ref().map(|failure| &failure.message);
-    let why = match transfer.reason.as_str() {
-        "" => failure.cloned().unwrap_or_default(),
-        reason => reason.to_owned(),
+    let why = match (transfer.reason.as_str(), transfer.limit) {
+        ("", Some(limit)) if failure.is_none() => format!("limited to {}", rate(limit)),
+        ("", _) => failure.cloned().unwrap_or_default(),
+        (reason, _) => reason.to_owned(),
+    };
+    let state = match transfer.priority.as_str() {
+        "" | "normal" => transfer.state.clone(),
+        priority => format!("{}, {priority}", transfer.state),
     };
     [
         transfer.id.clone(),
@@ -128,7 +142,7 @@ fn row(transfer: &Transfer, now: Timestamp) -> [String; 9] {
         if moves { rate(transfer.rate) } else { String::new() },
         transfer.eta_s.map_or_else(String::new, span),
         peers.join(", "),
-        transfer.state.clone(),
+        state,
         why,
     ]
 }
@@ -176,7 +190,7 @@ mod tests {
     }
 
     fn table(transfers: Vec<Transfer>) -> Vec<String> {
-        lines(&TransfersResponse { transfers }, now())
+        lines(&TransfersResponse { transfers }, now(), View::default())
     }
 
     #[test]
@@ -185,7 +199,7 @@ mod tests {
             table(vec![sample()]),
             [
                 "ID  DIRECTION  NAME      DONE  RATE        LEFT  PEERS      STATE         WHY",
-                "42  download   scan.tar  61 %  13.0 MiB/s  3 s   ws1, gpu1  transferring  -",
+                "42  download   scan.tar  61 %  13.0 MiB/s   3 s  ws1, gpu1  transferring  -",
             ]
         );
     }
@@ -204,8 +218,51 @@ mod tests {
         waiting.peers[0].silent_since = "2026-11-21T12:00:28Z".into();
         assert_eq!(
             table(vec![waiting])[1],
-            "42  download   scan.tar  61 %  -     -     ws1, gpu1 (silent 31 s)  waiting  gpu1 is silent"
+            "42  download   scan.tar  61 %     -     -  ws1, gpu1 (silent 31 s)  waiting  gpu1 is silent"
         );
+    }
+
+    #[test]
+    fn a_row_tells_what_was_asked_for() {
+        let asked = Transfer {
+            priority: "high".into(),
+            limit: Some(1 << 20),
+            ..sample()
+        };
+        let [.., state, why] = row(&asked, now());
+        assert_eq!(
+            (state.as_str(), why.as_str()),
+            ("transferring, high", "limited to 1.0 MiB/s")
+        );
+    }
+
+    #[test]
+    fn on_eighty_columns_it_fits_and_the_reason_is_below() {
+        let name = "a-rather-long-name-of-a-file-that-nobody-would-type.tar.zst";
+        let waiting = Transfer {
+            name: name.into(),
+            state: "waiting".into(),
+            reason: "no holder is online (last gpu2, 18:04)".into(),
+            ..sample()
+        };
+        let narrow = View {
+            width: Some(80),
+            colors: false,
+        };
+        let transfers = vec![waiting, sample()];
+        let lines = lines(&TransfersResponse { transfers }, now(), narrow);
+        for line in lines.iter().flat_map(|row| row.lines()) {
+            assert!(crate::output::width::width(line) <= 80, "{line}");
+        }
+        assert!(
+            lines[1].contains("61 %") && lines[1].contains("13.0 MiB/s"),
+            "{lines:?}"
+        );
+        assert!(
+            lines[1].ends_with("\n    no holder is online (last gpu2, 18:04)"),
+            "{lines:?}"
+        );
+        assert!(!lines[2].contains('\n') && !lines[0].contains("WHY"), "{lines:?}");
     }
 
     #[test]

@@ -167,6 +167,9 @@ impl Uploader<'_> {
         answer: &mut json::Upload,
     ) -> Result<Result<(), Failure>, Stop> {
         let publication = done.publication.unwrap_or_default();
+        self.ctx
+            .out
+            .detail(format_args!("publication {}", one_line(&publication.id)));
         if self.copies.is_some() {
             self.placing.begun(&publication.name);
         }
@@ -237,6 +240,7 @@ impl Uploader<'_> {
     async fn tell(&mut self, publication: &Publication) -> Result<(), Stop> {
         let who = match publication.visibility.as_str() {
             "private" => format!("private: only {} can find it", publication.owner),
+            group if group.starts_with("group:") => format!("{group}: only its members can find it"),
             _ => format!("public: every user of {} can find it", self.directory().await),
         };
         let (name, hash) = (full_name(publication), short_hash(&publication.hash));

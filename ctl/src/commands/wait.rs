@@ -16,7 +16,10 @@ use crate::{
     cli::TransferArgs,
     context::Context,
     exit::Stop,
-    output::{json, one_line, progress::Progress},
+    output::{
+        json, one_line,
+        progress::{Moving, Progress},
+    },
 };
 
 /// Waits; the transfer goes on when this is stopped.
@@ -84,20 +87,20 @@ fn failure(transfer: &Transfer) -> Option<Failure> {
 }
 
 /// `scan.tar    61 %  2.5 GiB of 4.1 GiB  940 MiB/s  12 s left  from ws1, gpu1`, or why nothing moves.
-fn moving(transfer: &Transfer) -> String {
-    let text = step(transfer).line(&transfer.name);
+fn moving(transfer: &Transfer) -> Moving {
+    let line = step(transfer).line(&transfer.name);
     let peers: Vec<_> = transfer.peers.iter().map(|peer| one_line(&peer.peer)).collect();
     match (transfer.state.as_str(), transfer.reason.as_str()) {
-        ("transferring", "") if peers.is_empty() => text,
+        ("transferring", "") if peers.is_empty() => line,
         ("transferring", "") => {
             let way = match transfer.direction.as_str() {
                 "replicate" => "to",
                 _ => "from",
             };
-            format!("{text}  {way} {}", peers.join(", "))
+            line.and(&format!("  {way} {}", peers.join(", ")))
         }
-        (state, "") => format!("{text}  {}", one_line(state)),
-        (_, reason) => format!("{text}  {}", one_line(reason)),
+        (state, "") => line.and(&format!("  {}", one_line(state))),
+        (_, reason) => line.and(&format!("  {}", one_line(reason))),
     }
 }
 
@@ -148,11 +151,11 @@ mod tests {
             ("waiting", "ws1 is silent for 31 s", "ws1 is silent for 31 s"),
             ("locating", "", "locating"),
         ] {
-            assert_eq!(moving(&sample(state, reason)), format!("{start}{end}"));
+            assert_eq!(moving(&sample(state, reason)).text(), format!("{start}{end}"));
         }
         let mut to = sample("transferring", "");
         to.direction = "replicate".into();
-        assert_eq!(moving(&to), format!("{start}to ws1"));
+        assert_eq!(moving(&to).text(), format!("{start}to ws1"));
     }
 
     #[test]

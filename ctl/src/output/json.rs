@@ -3,12 +3,14 @@
 
 mod copies;
 mod files;
+mod managing;
 mod session;
 mod tasks;
 mod transfers;
 
 pub(crate) use copies::{Copy, Replicate, Verify};
-pub(crate) use files::{Info, List, Peers, Rm, Search};
+pub(crate) use files::{Held, Info, List, Peers, Rm, Search};
+pub(crate) use managing::{Completions, Event, Limit, Passwd};
 use p2p_proto::{Failure, FailureKind};
 use serde::Serialize;
 pub(crate) use session::{Login, Logout, Status, Whoami};

@@ -5,6 +5,7 @@ pub(crate) mod progress;
 pub(crate) mod screen;
 pub(crate) mod table;
 pub(crate) mod time;
+pub(crate) mod width;
 
 use std::{
     fmt::Display,
@@ -12,6 +13,7 @@ use std::{
 };
 
 use serde::Serialize;
+use table::{Column, View};
 
 use crate::{
     cli::{Cli, ColorChoice, Command},
@@ -29,6 +31,7 @@ pub(crate) struct Output {
     progress: bool,
     /// A table may be drawn again in its place.
     redraws: bool,
+    stdout_terminal: bool,
     color_stdout: bool,
     color_stderr: bool,
 }
@@ -38,6 +41,7 @@ pub(crate) struct Output {
 pub(crate) enum Paint {
     Red,
     Yellow,
+    Green,
     Bold,
 }
 
@@ -46,6 +50,7 @@ impl Paint {
         match self {
             Self::Red => "31",
             Self::Yellow => "33",
+            Self::Green => "32",
             Self::Bold => "1",
         }
     }
@@ -60,6 +65,7 @@ impl Output {
     pub(crate) fn new(cli: &Cli) -> Self {
         let globals = &cli.globals;
         let stderr_terminal = io::stderr().is_terminal();
+        let stdout_terminal = io::stdout().is_terminal();
         let colors = |terminal: bool| match globals.color {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
@@ -69,12 +75,13 @@ impl Output {
         };
         Self {
             json: globals.json,
-            json_on_stderr: matches!(&cli.command, Command::Download(args) if args.streams()),
+            json_on_stderr: matches!(&cli.command, Some(Command::Download(args)) if args.streams()),
             quiet: globals.quiet,
             verbose: globals.verbose > 0,
             progress: stderr_terminal && !(globals.quiet || globals.json || globals.no_progress),
             redraws: !(globals.json || globals.no_progress),
-            color_stdout: colors(io::stdout().is_terminal()),
+            stdout_terminal,
+            color_stdout: colors(stdout_terminal),
             color_stderr: colors(stderr_terminal),
         }
     }
@@ -88,6 +95,7 @@ impl Output {
             verbose: false,
             progress: false,
             redraws: false,
+            stdout_terminal: false,
             color_stdout: false,
             color_stderr: false,
         }
@@ -108,13 +116,31 @@ impl Output {
         writeln!(io::stdout().lock(), "{text}").map_err(|error| Stop::stdout(&error))
     }
 
+    /// What a command did, where that is all that it has to say: not with `--quiet`.
+    pub(crate) fn done(&self, text: impl Display) -> Result<(), Stop> {
+        if self.quiet { Ok(()) } else { self.line(text) }
+    }
+
     /// A table, its head in bold.
-    pub(crate) fn table(&self, lines: &[String]) -> Result<(), Stop> {
+    pub(crate) fn table<const N: usize>(
+        &self,
+        columns: &[Column; N],
+        rows: impl IntoIterator<Item = [String; N]>,
+    ) -> Result<(), Stop> {
+        let lines = table::lines(columns, rows, self.view());
         let (head, rows) = lines.split_first().unzip();
         if let Some(head) = head {
             self.line(self.paint(Paint::Bold, head))?;
         }
         rows.into_iter().flatten().try_for_each(|row| self.line(row))
+    }
+
+    /// Where a table on stdout is shown.
+    pub(crate) fn view(&self) -> View {
+        View {
+            width: self.stdout_terminal.then(|| screen::Size::now().columns),
+            colors: self.color_stdout,
+        }
     }
 
     /// The one object of `p2pctl.COMMAND/1`.
@@ -130,6 +156,13 @@ impl Output {
     /// A message beside the data: not with `--quiet` or `--json`.
     pub(crate) fn note(&self, text: impl Display) {
         if !self.quiet && !self.json {
+            let _ = writeln!(io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// A message that those who read JSON should know as well: on stderr, not with `--quiet`.
+    pub(crate) fn notice(&self, text: impl Display) {
+        if !self.quiet {
             let _ = writeln!(io::stderr().lock(), "{text}");
         }
     }
@@ -161,14 +194,27 @@ impl Output {
     }
 }
 
-/// The text as one harmless line: line breaks become spaces, other control and direction-changing characters become
-/// U+FFFD. Names come from others, and a terminal obeys what it is sent.
+/// The colour of a state: what failed, what waits for somebody, and what is done.
+pub(crate) fn state_paint(state: &str) -> Option<Paint> {
+    match state.split(',').next().unwrap_or(state) {
+        "failed" | "damaged" => Some(Paint::Red),
+        "waiting" | "paused" => Some(Paint::Yellow),
+        "done" => Some(Paint::Green),
+        _ => None,
+    }
+}
+
+/// The text as one harmless line: line breaks become spaces; other control characters, those that change the direction
+/// and those that cannot be seen become U+FFFD. Names come from others, and a terminal obeys what it is sent.
 pub(crate) fn one_line(text: &str) -> String {
     text.trim()
         .chars()
         .map(|c| match c {
             '\n' | '\r' | '\t' => ' ',
             '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2066}'..='\u{2069}' => {
+                '\u{FFFD}'
+            }
+            '\u{AD}' | '\u{200B}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' => {
                 '\u{FFFD}'
             }
             c if c.is_control() => '\u{FFFD}',
@@ -222,6 +268,7 @@ mod tests {
     #[test]
     fn others_cannot_write_to_the_terminal() {
         assert_eq!(one_line("a\nb\u{1b}[2Jc\u{202e}d"), "a b\u{fffd}[2Jc\u{fffd}d");
+        assert_eq!(one_line("\u{9b}2J\u{200b}x\u{ad}"), "\u{fffd}2J\u{fffd}x\u{fffd}");
         assert_eq!(short_hash("5c0a91e7ffff"), "5c0a91e7…");
         assert_eq!(short_hash("é"), "é…");
     }

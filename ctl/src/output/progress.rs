@@ -6,7 +6,17 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use p2p_proto::{ByteCount, v1::SourceBytes};
 
-use super::{Output, one_line, time};
+use super::{
+    Output, one_line,
+    screen::Size,
+    time,
+    width::{cut, shorten, width},
+};
+
+/// A label keeps so many columns, however long the figures are.
+const LEAST_LABEL: usize = 8;
+/// So much of what comes after the figures stays in sight beside a long label.
+const SOME_TAIL: usize = 20;
 
 /// One moving line on stderr; nothing where progress is not wanted.
 pub(crate) struct Progress {
@@ -27,9 +37,11 @@ impl Progress {
     }
 
     /// Replaces the line.
-    pub(crate) fn show(&self, line: impl FnOnce() -> String) {
+    pub(crate) fn show(&self, line: impl FnOnce() -> Moving) {
         if let Some(bar) = &self.bar {
-            bar.set_message(line());
+            // The last column stays free: some terminals wrap there.
+            let room = Size::of(std::io::stderr()).columns.saturating_sub(1);
+            bar.set_message(line().fitted(room));
         }
     }
 
@@ -52,6 +64,44 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.clear();
+    }
+}
+
+/// A line that moves: what it is about, its figures, and what else there is to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Moving {
+    label: String,
+    figures: String,
+    tail: String,
+}
+
+impl Moving {
+    /// Without figures.
+    pub(crate) fn new(label: &str, tail: String) -> Self {
+        Self {
+            label: one_line(label),
+            figures: String::new(),
+            tail,
+        }
+    }
+
+    /// With this after it.
+    pub(crate) fn and(mut self, more: &str) -> Self {
+        self.tail.push_str(more);
+        self
+    }
+
+    /// The whole line.
+    #[cfg(test)]
+    pub(crate) fn text(&self) -> String {
+        format!("{}{}{}", begin(&self.label), self.figures, self.tail)
+    }
+
+    /// In so many columns: a long label loses its middle, then the end is cut, and the figures stay.
+    fn fitted(&self, room: usize) -> String {
+        let figures = width(&self.figures) + width(&self.tail).min(SOME_TAIL) + 2;
+        let label = shorten(&self.label, room.saturating_sub(figures).max(LEAST_LABEL));
+        cut(&format!("{}{}{}", begin(&label), self.figures, self.tail), room)
     }
 }
 
@@ -82,8 +132,8 @@ impl Step {
     }
 
     /// `scan.tar   61 %  2.5 GiB of 4.1 GiB  940 MiB/s  12 s left`.
-    pub(crate) fn line(&self, label: &str) -> String {
-        let mut line = begin(label);
+    pub(crate) fn line(&self, label: &str) -> Moving {
+        let mut line = String::new();
         if let (Some(percent), Some(total)) = (self.percent(), self.total) {
             line.push_str(&format!(
                 "{percent:>3} %  {} of {}",
@@ -99,7 +149,11 @@ impl Step {
         if let Some(eta) = self.eta().filter(|&eta| eta > 0) {
             line.push_str(&format!("  {} left", time::span(eta)));
         }
-        line
+        Moving {
+            label: one_line(label),
+            figures: line,
+            tail: String::new(),
+        }
     }
 }
 
@@ -148,9 +202,8 @@ pub(crate) fn rate(bytes_per_second: u64) -> String {
 
 /// A label in a column of its own, 11 wide.
 pub(crate) fn begin(label: &str) -> String {
-    use unicode_width::UnicodeWidthStr;
     let label = one_line(label);
-    let blank = 11_usize.saturating_sub(label.width()).max(2);
+    let blank = 11_usize.saturating_sub(width(&label)).max(2);
     format!("{label}{}", " ".repeat(blank))
 }
 
@@ -188,14 +241,33 @@ mod tests {
             rate: 13 << 20,
         };
         assert_eq!(
-            step.line("scan.tar"),
+            step.line("scan.tar").text(),
             "scan.tar    61 %  61.0 MiB of 100 MiB  13.0 MiB/s  3 s left"
         );
         let unknown = Step {
             done: 1024,
             ..Step::default()
         };
-        assert_eq!(unknown.line("Importing"), "Importing  1.0 KiB");
+        assert_eq!(unknown.line("Importing").text(), "Importing  1.0 KiB");
+    }
+
+    #[test]
+    fn a_moving_line_fits_and_keeps_its_figures() {
+        let step = Step {
+            done: 61 << 20,
+            total: Some(100 << 20),
+            rate: 13 << 20,
+        };
+        let figures = " 61 %  61.0 MiB of 100 MiB  13.0 MiB/s  3 s left";
+        let long = "a-rather-long-name-of-a-file-that-nobody-would-type.tar.zst";
+        let line = step.line(long).and("  from ws1, gpu1");
+        for room in [79, 100, 60] {
+            let fitted = line.fitted(room);
+            assert!(width(&fitted) <= room && fitted.contains(figures), "{fitted}");
+            assert!(fitted.starts_with("a-"), "{fitted}");
+        }
+        assert!(line.fitted(79).contains("…") && line.fitted(79).ends_with("from ws1, gpu1"));
+        assert_eq!(line.fitted(200), line.text());
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! A block of lines on a terminal that is drawn again in its place. Owns how much it drew last; a crash leaves the last
 //! block, and the terminal as it was.
 
-use std::io::{self, IsTerminal, Write};
+use std::{
+    io::{self, IsTerminal, Write},
+    os::fd::AsFd,
+};
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-
-use super::{Output, Paint};
+use super::{
+    Output, Paint,
+    width::{cut, fold, width},
+};
 use crate::exit::Stop;
 
 /// What a terminal has that does not say.
@@ -16,14 +20,20 @@ const USUAL: Size = Size {
 
 /// How much a terminal can show.
 #[derive(Clone, Copy, Debug)]
-struct Size {
-    columns: usize,
-    rows: usize,
+pub(crate) struct Size {
+    pub(crate) columns: usize,
+    pub(crate) rows: usize,
 }
 
 impl Size {
-    fn now() -> Self {
-        match rustix::termios::tcgetwinsize(io::stdout()) {
+    /// Of the terminal that stdout is; what is usual when it does not say.
+    pub(crate) fn now() -> Self {
+        Self::of(io::stdout())
+    }
+
+    /// Of this terminal.
+    pub(crate) fn of(terminal: impl AsFd) -> Self {
+        match rustix::termios::tcgetwinsize(terminal) {
             Ok(size) if size.ws_col > 0 && size.ws_row > 0 => Self {
                 columns: size.ws_col.into(),
                 rows: size.ws_row.into(),
@@ -62,7 +72,7 @@ impl Screen {
             }
             text.push('\n');
         }
-        self.drawn = lines.iter().map(|line| line.width()).collect();
+        self.drawn = lines.iter().map(|line| width(line)).collect();
         let mut stdout = io::stdout().lock();
         stdout
             .write_all(text.as_bytes())
@@ -83,7 +93,8 @@ fn over(drawn: &[usize], size: Size) -> String {
     }
 }
 
-/// The rows that the terminal can show: the head always, and of the others the last, folded where they are longer.
+/// The rows that the terminal can show: the head always, and of the others the last, folded where they are longer or
+/// are of several lines.
 fn fitting(lines: &[String], size: Size) -> Vec<String> {
     let Some((head, rest)) = lines.split_first() else {
         return Vec::new();
@@ -109,41 +120,6 @@ fn fitting(lines: &[String], size: Size) -> Vec<String> {
     rows
 }
 
-/// The line in pieces that take one row each.
-fn fold(line: &str, columns: usize) -> Vec<String> {
-    let mut rows = vec![String::new()];
-    let mut width = 0;
-    for c in line.chars() {
-        let wide = c.width().unwrap_or_default();
-        if width + wide > columns {
-            rows.push(String::new());
-            width = 0;
-        }
-        width += wide;
-        if let Some(row) = rows.last_mut() {
-            row.push(c);
-        }
-    }
-    rows
-}
-
-/// The line, cut where the terminal ends.
-fn cut(line: &str, columns: usize) -> String {
-    if line.width() <= columns {
-        return line.to_owned();
-    }
-    let mut width = 1;
-    let mut kept: String = line
-        .chars()
-        .take_while(|c| {
-            width += c.width().unwrap_or_default();
-            width <= columns
-        })
-        .collect();
-    kept.push('…');
-    kept
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,17 +137,6 @@ mod tests {
     }
 
     #[test]
-    fn a_head_is_cut_and_a_line_is_folded() {
-        assert_eq!(cut("scan.tar", 8), "scan.tar");
-        assert_eq!(cut("scan.tar", 7), "scan.t…");
-        assert_eq!(cut("数据数据", 6), "数据…");
-        assert_eq!(fold("scan.tar", 8), ["scan.tar"]);
-        assert_eq!(fold("scan.tar", 3), ["sca", "n.t", "ar"]);
-        assert_eq!(fold("数据数", 5), ["数据", "数"]);
-        assert_eq!(fold("", 5), [""]);
-    }
-
-    #[test]
     fn the_newest_stay_in_sight() {
         let lines: Vec<String> = ["ID", "1", "2", "3", "4", "5"].map(Into::into).to_vec();
         assert_eq!(fitting(&lines, size(80, 24)), lines);
@@ -184,6 +149,12 @@ mod tests {
         let rows = ["ID", "1", "222", "22", "3"];
         assert_eq!(fitting(&lines, size(3, 24)), rows);
         assert_eq!(fitting(&lines, size(3, 6)), ["ID", "… …", "222", "22", "3"]);
+        // What has a second line is one with it.
+        let lines: Vec<String> = ["ID", "1", "2\n    why", "3"].map(Into::into).to_vec();
+        assert_eq!(
+            fitting(&lines, size(20, 6)),
+            ["ID", "… and 1 older", "2", "    why", "3"]
+        );
         // Never more than the terminal has, however long a line is.
         let long = ["ID".to_owned(), "x".repeat(1000)];
         assert_eq!(fitting(&long, size(10, 6)).len(), 4);

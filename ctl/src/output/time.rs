@@ -45,6 +45,14 @@ pub(crate) fn minute(text: &str) -> String {
     })
 }
 
+/// The time of day on this machine's clock: `18:04:12`; empty when unknown.
+pub(crate) fn clock(text: &str) -> String {
+    parse(text).map_or_else(String::new, |time| {
+        let local = time.to_zoned(TimeZone::system()).datetime();
+        format!("{:02}:{:02}:{:02}", local.hour(), local.minute(), local.second())
+    })
+}
+
 /// Seconds to come, as an estimate: `12 s`, `4 min`, `2 h`, `3 d`.
 pub(crate) fn span(seconds: u64) -> String {
     match seconds {

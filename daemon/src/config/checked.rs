@@ -44,7 +44,9 @@ where
     text.parse().map(Some).map_err(Error::custom)
 }
 
-pub(super) fn fingerprint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Fingerprint>, D::Error> {
+pub(super) fn fingerprint<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Fingerprint>, D::Error> {
     optional(deserializer)
 }
 

@@ -88,7 +88,9 @@ mod tests {
             "" => "no_such_key_at_all = 1\n".to_owned(),
             _ => format!("[{table}]\nno_such_key_at_all = 1\n"),
         };
-        let error = layered::<Config>("x".as_ref(), &text, "X_", &[]).unwrap_err().to_string();
+        let error = layered::<Config>("x".as_ref(), &text, "X_", &[])
+            .unwrap_err()
+            .to_string();
         match error.split_once("known here: ") {
             Some((_, known)) => known.split(", ").map(str::to_owned).collect(),
             None => panic!("{error}"),
@@ -97,7 +99,11 @@ mod tests {
 
     #[test]
     fn the_list_has_every_key() {
-        let listed: Vec<&str> = Config::default().entries().iter().map(|entry| entry.key).collect();
+        let listed: Vec<&str> = Config::default()
+            .entries()
+            .iter()
+            .map(|entry| entry.key)
+            .collect();
         let mut found = Vec::new();
         for key in known("") {
             if listed.contains(&key.as_str()) {
@@ -149,7 +155,11 @@ mod tests {
         let now = Config::default();
         let new: Config = layered("x".as_ref(), text, "X_", &[]).unwrap();
         let all = changes(&now.entries(), &new.entries());
-        assert_eq!(all.applied.len() + all.restart.len(), now.entries().len(), "{all:?}");
+        assert_eq!(
+            all.applied.len() + all.restart.len(),
+            now.entries().len(),
+            "{all:?}"
+        );
         let taken = now.take(new.clone()).entries();
         for ((before, after), wanted) in now.entries().into_iter().zip(taken).zip(new.entries()) {
             let expected = match after.when {

@@ -360,17 +360,49 @@ mod tests {
                 ":3:",
                 "transfer.upload_limit: \"1KiB\" is too slow",
             ),
-            ("[metrics]\nlisten = \"7402\"\n", ":2:", "metrics.listen: \"7402\" is no address"),
-            ("peername = \"nas\"\n", ":1:", "unknown key peername; did you mean peer_name?"),
+            (
+                "[metrics]\nlisten = \"7402\"\n",
+                ":2:",
+                "metrics.listen: \"7402\" is no address",
+            ),
+            (
+                "peername = \"nas\"\n",
+                ":1:",
+                "unknown key peername; did you mean peer_name?",
+            ),
             ("peer_name = \"Not A Name\"\n", ":1:", "peer_name: "),
-            ("[bootstrap]\npeers = []\n", ":1:", "[bootstrap] comes with a later version"),
-            ("[[share]]\npath = \"/x\"\n", ":1:", "[share] comes with a later version"),
-            ("[log]\nlevel = \"loud\"\n", ":2:", "log.level: \"loud\" is no level"),
+            (
+                "[bootstrap]\npeers = []\n",
+                ":1:",
+                "[bootstrap] comes with a later version",
+            ),
+            (
+                "[[share]]\npath = \"/x\"\n",
+                ":1:",
+                "[share] comes with a later version",
+            ),
+            (
+                "[log]\nlevel = \"loud\"\n",
+                ":2:",
+                "log.level: \"loud\" is no level",
+            ),
             ("[login]\nuser = \"A B\"\n", ":2:", "login.user: "),
-            ("[login]\nca_fingerprint = \"ab\"\n", ":2:", "login.ca_fingerprint: \"ab\" is no fingerprint"),
-            ("[directory]\nurls = [\"http://x\"]\n", ":2:", "\"http://x\" is no directory"),
+            (
+                "[login]\nca_fingerprint = \"ab\"\n",
+                ":2:",
+                "login.ca_fingerprint: \"ab\" is no fingerprint",
+            ),
+            (
+                "[directory]\nurls = [\"http://x\"]\n",
+                ":2:",
+                "\"http://x\" is no directory",
+            ),
             ("[transfer]\nmax_active = 0\n", ":2:", "transfer.max_active: "),
-            ("[peer]\nadvertise = [\"a b\"]\n", ":2:", "\"a b\" is no HOST or HOST:PORT"),
+            (
+                "[peer]\nadvertise = [\"a b\"]\n",
+                ":2:",
+                "\"a b\" is no HOST or HOST:PORT",
+            ),
         ] {
             let error = load(text).unwrap_err();
             assert!(error.contains(line) && error.contains(words), "{error}");
@@ -405,7 +437,10 @@ mod tests {
         }
         for entry in defaults {
             let key = entry.key.rsplit('.').next().unwrap();
-            assert!(packaged.contains(&format!("#{key} = ")), "{key} is not in the file");
+            assert!(
+                packaged.contains(&format!("#{key} = ")),
+                "{key} is not in the file"
+            );
         }
     }
 }

@@ -26,6 +26,8 @@ pub struct LinkState {
     pub reachable: bool,
     /// The last ping failed; false too before the first one.
     pub failing: bool,
+    /// Why it failed, or what that ping was for: a certificate.
+    pub why: Option<String>,
     /// When a ping was last answered.
     pub last_ping_at: Option<Timestamp>,
     /// The directory's clock minus ours, in seconds.
@@ -117,6 +119,7 @@ impl Link {
             back = !state.reachable;
             state.reachable = true;
             state.failing = false;
+            state.why = None;
             state.last_ping_at = Some(now);
             state.skew_s = directory_clock.as_second() - now.as_second();
             if let Some(deny) = deny {
@@ -159,13 +162,14 @@ impl Link {
         }
     }
 
-    /// A ping failed. True when the one before did not.
-    pub fn failed(&self) -> bool {
+    /// A ping failed, for this reason. True when the one before did not.
+    pub fn failed(&self, why: &str) -> bool {
         let mut lost = false;
         self.state.send_modify(|state| {
             lost = state.reachable;
             state.reachable = false;
             state.failing = true;
+            state.why = Some(why.to_owned());
         });
         lost
     }
@@ -190,8 +194,8 @@ mod tests {
         assert!(!link.state().reachable && !link.state().failing);
         assert!(link.answered(CLUSTER, Timestamp::now(), None));
         assert!(link.state().reachable && !link.state().failing);
-        assert!(link.failed());
-        assert!(!link.failed());
+        assert!(link.failed("gone"));
+        assert!(!link.failed("gone"));
         assert!(!link.state().reachable && link.state().failing);
         assert!(link.answered(CLUSTER, Timestamp::now(), None));
         assert!(!link.state().failing);

@@ -6,9 +6,10 @@ use std::{sync::Arc, time::Duration};
 use p2p_proto::{Failure, FailureKind, rest::session::PingRequest};
 use tokio_util::sync::CancellationToken;
 
-use super::{index::Announcer, link::Link};
+use super::{happenings, index::Announcer, link::Link};
 use crate::{
     config::Live,
+    events::{Bus, What},
     identity::{
         address, renew,
         session::{Session, Sessions},
@@ -41,6 +42,8 @@ pub struct Pinger {
     pub link: Link,
     /// What runs.
     pub transfers: Transfers,
+    /// What happens.
+    pub bus: Bus,
 }
 
 /// Pings until `soft`, then says goodbye: the lease ends at once, the session stays.
@@ -94,16 +97,22 @@ impl Pinger {
                 interval.min(renew::due_in(session).max(Duration::from_secs(1)))
             }
             Err(failure) if failure.kind == FailureKind::NotLoggedIn => {
-                tracing::warn!("the directory ended the session");
-                self.link.failed();
-                if let Err(error) = self.sessions.end("the directory ended the session") {
+                let told = failure.message.strip_prefix("not logged in: ");
+                let reason = told.unwrap_or("the directory ended the session");
+                tracing::warn!("the session has ended: {reason}");
+                self.link.failed(&failure.message);
+                if let Err(error) = self.sessions.end(reason) {
                     tracing::error!("{error}");
                 }
                 interval
             }
             Err(failure) => {
-                if self.link.failed() || *failures == 0 {
+                if self.link.failed(&failure.message) || *failures == 0 {
                     tracing::warn!("directory away: {failure}");
+                    self.bus.tell(What::DirectoryAway {
+                        directory: session.directory_host().to_owned(),
+                        reason: failure.to_string(),
+                    });
                 }
                 *failures = failures.saturating_add(1);
                 backoff(interval, *failures)
@@ -136,8 +145,12 @@ impl Pinger {
             .answered(session.record.cluster, answer.now, answer.deny)
         {
             tracing::info!("{} answers", session.directory_host());
+            self.bus.tell(What::DirectoryBack {
+                directory: session.directory_host().to_owned(),
+            });
             self.transfers.look_again();
         }
+        happenings::hear(&self.bus, session, answer.last_event).await;
         self.announcer.reconcile(session, answer.index).await
     }
 }

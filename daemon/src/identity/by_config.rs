@@ -94,7 +94,7 @@ impl MachineLogin {
                     wanted |= config.borrow().login != login;
                 }
                 Ok(()) = sessions.changed() => {
-                    wanted &= self.sessions.current().is_some() || self.sessions.ended_for().is_some();
+                    wanted &= self.sessions.current().is_some() || self.sessions.why_ended().is_some();
                 }
                 () = sleep(pause) => {}
                 else => return,
@@ -141,7 +141,8 @@ impl MachineLogin {
         let away = !refused.contains(&failure.kind);
         if tries.said.replace(failure.kind) != Some(failure.kind) {
             let why = hinted(failure);
-            self.sessions.say_why(&format!("[login] failed: {}", failure.message));
+            self.sessions
+                .say_why(&format!("[login] failed: {}", failure.message));
             if away {
                 tracing::warn!("the machine is not logged in yet: {why}");
             } else {
@@ -151,7 +152,9 @@ impl MachineLogin {
         if away {
             tries.away = tries.away.saturating_add(1);
             let (first, longest) = PAUSES;
-            first.saturating_mul(1 << tries.away.min(16).saturating_sub(1)).min(longest)
+            first
+                .saturating_mul(1 << tries.away.min(16).saturating_sub(1))
+                .min(longest)
         } else {
             tries.away = 0;
             REFUSED
@@ -161,7 +164,9 @@ impl MachineLogin {
     /// Tries each directory until one answers.
     async fn log_in(&self, login: &Login, user: &str) -> Result<(), Failure> {
         let config = self.config.now();
-        let mut outcome = Err(usage("[login] has a user, and there is no directory: set directory.urls"));
+        let mut outcome = Err(usage(
+            "[login] has a user, and there is no directory: set directory.urls",
+        ));
         for url in &config.directory.urls {
             outcome = self.log_in_at(&DirectoryUrl::parse(url)?, login, user).await;
             if !matches!(&outcome, Err(failure) if failure.kind == FailureKind::Unreachable) {
@@ -264,7 +269,13 @@ mod tests {
             password_file: file.clone(),
             ..Login::default()
         };
-        assert!(password(&login).await.unwrap_err().message.contains("No such file"));
+        assert!(
+            password(&login)
+                .await
+                .unwrap_err()
+                .message
+                .contains("No such file")
+        );
         for (text, expected) in [
             ("plum orbit\n", Some("plum orbit")),
             ("plum\r\n", Some("plum")),
@@ -283,7 +294,12 @@ mod tests {
     #[test]
     fn a_file_goes_before_a_credential() {
         let mut login = Login::default();
-        assert!(password_file(&login, None).unwrap_err().message.contains("LoadCredential"));
+        assert!(
+            password_file(&login, None)
+                .unwrap_err()
+                .message
+                .contains("LoadCredential")
+        );
         let credential = password_file(&login, Some("/run/credentials/p2pd".into())).unwrap();
         assert_eq!(credential, PathBuf::from("/run/credentials/p2pd/password"));
         login.password_file = "/etc/p2pd/password".into();

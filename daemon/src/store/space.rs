@@ -19,6 +19,13 @@ pub(super) struct Space {
     books: Mutex<Books>,
 }
 
+/// What may still be stored.
+pub(super) struct Room {
+    pub(super) disk_free: u64,
+    pub(super) disk_size: u64,
+    pub(super) quota_left: Option<u64>,
+}
+
 /// As configured.
 #[derive(Clone, Copy)]
 struct Bounds {
@@ -95,6 +102,16 @@ impl Space {
     fn disk_left(&self, books: &Books) -> io::Result<u64> {
         let kept = self.bounds().reserve_free.saturating_add(books.unwritten);
         Ok(self.disk.free()?.saturating_sub(kept))
+    }
+
+    /// What may still be stored, and why no more.
+    pub(super) fn room(&self) -> io::Result<Room> {
+        let books = *self.books();
+        Ok(Room {
+            disk_free: self.disk_left(&books)?,
+            disk_size: self.disk.size()?,
+            quota_left: self.max_size().map(|_| self.quota_left(&books)),
+        })
     }
 
     /// Bytes that may still be stored.

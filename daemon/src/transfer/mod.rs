@@ -4,11 +4,12 @@
 //! runs each ([`drive`]): a go of [`download`] or [`copy`], a wait when nobody can help now, and the next go with what is
 //! there.
 //! [`locate`] says who has a content, [`plan`] which piece comes next, [`source`] talks to one holder, [`deliver`] brings
-//! the bytes to the person who waits; [`publish`] is the way in, and [`pending`] asks again for what the directory did not
+//! the bytes to the person who waits; [`limits`] says how fast bytes may go and come, [`turns`] who of those that wait
+//! is next; [`publish`] is the way in, and [`pending`] asks again for what the directory did not
 //! confirm; [`heal`] fetches anew what was found damaged. Those of one content stand in [`line`]. Which states a transfer
 //! goes through is in STATE.md beside this file.
 //!
-//! [`journal`] writes what must survive: after a restart every transfer that had not ended goes on, with the bytes that the
+//! [`telling`] is what watchers hear of a transfer. [`journal`] writes what must survive: after a restart every transfer that had not ended goes on, with the bytes that the
 //! store had made durable.
 
 mod accounts;
@@ -20,6 +21,7 @@ pub mod heal;
 pub mod job;
 pub mod journal;
 mod layer;
+pub mod limits;
 mod line;
 pub mod locate;
 mod orders;
@@ -33,14 +35,17 @@ pub mod publish;
 mod registry;
 mod roll;
 mod source;
+mod steering;
 mod swarm;
+mod telling;
+pub mod turns;
 mod uploading;
 
 use std::sync::{Arc, Mutex};
 
 use p2p_proto::{ContentHash, Failure, FailureKind};
 use p2p_service::lifecycle::Lifecycle;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use self::{
     copy::Copy,
@@ -48,15 +53,19 @@ use self::{
     drive::{Work, run},
     job::{Job, Keep},
     journal::{AccountId, Journal},
+    limits::Limits,
     line::Lines,
     locate::Locator,
     place::Replication,
     progress::{Intent, State, Transfer},
-    registry::Registry,
+    registry::{Entry, Registry},
+    telling::Voice,
+    turns::Turns,
 };
 pub use self::{orders::Order, uploading::Uploading};
 use crate::{
     directory::index::Announcer,
+    events::Bus,
     identity::session::Sessions,
     meter::Meter,
     store::{Store, StoreError},
@@ -105,9 +114,8 @@ struct Shared {
     announcer: Announcer,
     locator: Locator,
     received: Meter,
-    slots: Arc<Semaphore>,
-    /// How many of those there shall be.
-    max_active: watch::Sender<usize>,
+    limits: Limits,
+    turns: Turns,
     lines: Lines,
     lifecycle: Lifecycle,
     journal: Arc<Journal>,
@@ -120,7 +128,8 @@ struct Shared {
 }
 
 impl Transfers {
-    /// The transfers of the last run, which go on at [`Self::restore`]; at most `max_active` fetch at once.
+    /// The transfers of the last run, which go on at [`Self::restore`]; at most `max_active` fetch at once, within these
+    /// limits.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -128,7 +137,7 @@ impl Transfers {
         sessions: Arc<Sessions>,
         store: Store,
         announcer: Announcer,
-        max_active: u16,
+        (max_active, limits): (u16, Limits),
         lifecycle: Lifecycle,
     ) -> Result<Self, StoreError> {
         let journal = Arc::new(Journal::new(store.clone()));
@@ -139,8 +148,8 @@ impl Transfers {
             store,
             announcer,
             received: Meter::default(),
-            slots: Arc::new(Semaphore::new(max_active.max(1).into())),
-            max_active: watch::Sender::new(max_active.max(1).into()),
+            limits,
+            turns: Turns::new(max_active.into()),
             lines: Lines::default(),
             lifecycle,
             journal,
@@ -151,9 +160,9 @@ impl Transfers {
         })))
     }
 
-    /// So many fetch at once from now on. Those that run go on: with fewer turns, the next ones wait until enough have ended.
-    pub fn set_max_active(&self, max_active: u16) {
-        self.0.max_active.send_replace(max_active.max(1).into());
+    /// From now on it tells how transfers go. Before [`Self::restore`].
+    pub fn tells(&self, bus: Bus) {
+        self.0.journal.tells(bus);
     }
 
     /// Lets go on what had not ended, and writes what changes from now on.
@@ -167,17 +176,16 @@ impl Transfers {
         self.0
             .lifecycle
             .spawn_request(async move { shared.look_again_with_each_session().await });
-        let (slots, wanted) = (Arc::clone(&self.0.slots), self.0.max_active.subscribe());
-        let stop = self.0.lifecycle.soft().clone();
-        self.0.lifecycle.spawn_request(async move {
-            stop.run_until_cancelled(keep_slots(&slots, wanted)).await;
-        });
-        for entry in self.0.registry.entries() {
-            let transfer = entry.transfer;
+        let mut entries = self.0.registry.entries();
+        // Who is worth most is at the turns first.
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.transfer.priority()));
+        for Entry { transfer, account } in entries {
             if transfer.progress().state.is_final() {
                 continue;
             }
+            self.0.gives_voice(&transfer, account);
             transfer.be_patient();
+            self.0.limit_copy(&transfer);
             let work = match transfer.job.clone() {
                 Job::Download {
                     publication,
@@ -318,7 +326,12 @@ impl Shared {
         let account = AccountId::of(&*self.sessions.require()?);
         let transfer = self.registry.add(job, uid, Some(account))?;
         self.note(&transfer, true);
+        self.gives_voice(&transfer, Some(account)).is_queued();
         Ok(transfer)
+    }
+
+    fn gives_voice<'a>(&self, transfer: &'a Transfer, account: Option<AccountId>) -> &'a Voice {
+        transfer.speaks_with(|| Voice::of(transfer, Arc::clone(&self.journal), account))
     }
 
     fn begin(self: &Arc<Self>, transfer: &Arc<Transfer>, work: Work) {
@@ -340,55 +353,16 @@ impl Shared {
             tracing::info!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
         }
         crate::metrics::ended(result.as_ref().err());
-        transfer.finish(result);
+        transfer.finish(result.clone());
+        if let Job::Replicate {
+            publication, peer_id, ..
+        } = &transfer.job
+        {
+            self.limits.forget_copy(*peer_id, publication.hash);
+        }
         self.note(transfer, false);
-    }
-}
-
-/// Makes turns, or takes away those that come back, until there are as many as wanted.
-async fn keep_slots(slots: &Semaphore, mut wanted: watch::Receiver<usize>) {
-    let mut there = *wanted.borrow_and_update();
-    loop {
-        let most = *wanted.borrow_and_update();
-        if there < most {
-            slots.add_permits(most - there);
-            there = most;
+        if let Some(voice) = transfer.voice() {
+            voice.ended(&result, transfer.intent());
         }
-        tokio::select! {
-            changed = wanted.changed() => if changed.is_err() { return },
-            Ok(slot) = slots.acquire(), if there > most => {
-                slot.forget();
-                there -= 1;
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn turns_come_and_go_with_the_configuration() {
-        let slots = Arc::new(Semaphore::new(2));
-        let wanted = watch::Sender::new(2);
-        let keeping = tokio::spawn({
-            let (slots, wanted) = (Arc::clone(&slots), wanted.subscribe());
-            async move { keep_slots(&slots, wanted).await }
-        });
-        let both = slots.acquire_many(2).await.unwrap();
-        wanted.send_replace(3);
-        let third = slots.acquire().await.unwrap();
-        wanted.send_replace(1);
-        drop((both, third));
-        // Two of the three come back to nobody.
-        while slots.available_permits() != 1 {
-            tokio::task::yield_now().await;
-        }
-        wanted.send_replace(4);
-        drop(slots.acquire_many(4).await.unwrap());
-        drop(wanted);
-        keeping.await.unwrap();
-        assert_eq!(slots.available_permits(), 4);
     }
 }

@@ -1,8 +1,14 @@
 //! One file per command. A command gives an [`Outcome`]; here it becomes lines or one JSON object, and an exit code.
 
+mod backup;
 mod ca_fingerprint;
+mod first_steps;
+mod group;
 mod init;
+mod peer;
 mod serve;
+mod status;
+mod table;
 mod user;
 
 use std::{io::Write, process::ExitCode};
@@ -53,7 +59,12 @@ fn dispatch(cli: Cli) -> Result<Option<Outcome>, Failure> {
         }
         Command::Init => init::run(&config).map(Some),
         Command::CaFingerprint => ca_fingerprint::run(&config).map(Some),
+        Command::Backup { file } => backup::run(&config, &file).map(Some),
+        Command::FirstSteps => first_steps::run(&config).map(Some),
         Command::Admin(Admin::User(command)) => user::run(&config, command).map(Some),
+        Command::Admin(Admin::Group(command)) => group::run(&config, command).map(Some),
+        Command::Admin(Admin::Peer(command)) => peer::run(&config, command).map(Some),
+        Command::Admin(Admin::Status) => status::run(&config).map(Some),
     }
 }
 

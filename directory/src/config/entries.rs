@@ -41,8 +41,14 @@ impl Config {
             Entry::running("limits.holds_per_peer", limits.holds_per_peer.to_string()),
             Entry::running("limits.index_changes", limits.index_changes.to_string()),
             Entry::running("limits.addresses_per_peer", limits.addresses_per_peer.to_string()),
-            Entry::running("limits.reports_per_account", limits.reports_per_account.to_string()),
-            Entry::running("limits.requests_per_second", limits.requests_per_second.to_string()),
+            Entry::running(
+                "limits.reports_per_account",
+                limits.reports_per_account.to_string(),
+            ),
+            Entry::running(
+                "limits.requests_per_second",
+                limits.requests_per_second.to_string(),
+            ),
             Entry::running("log.level", text(&self.log.level)),
             Entry::restart("metrics.listen", listen.map_or_else(|| text(""), text)),
         ]
@@ -73,7 +79,9 @@ mod tests {
             "" => "no_such_key_at_all = 1\n".to_owned(),
             _ => format!("[{table}]\nno_such_key_at_all = 1\n"),
         };
-        let error = layered::<Config>("x".as_ref(), &text, "X_", &[]).unwrap_err().to_string();
+        let error = layered::<Config>("x".as_ref(), &text, "X_", &[])
+            .unwrap_err()
+            .to_string();
         match error.split_once("known here: ") {
             Some((_, known)) => known.split(", ").map(str::to_owned).collect(),
             None => panic!("{error}"),
@@ -82,7 +90,11 @@ mod tests {
 
     #[test]
     fn the_list_has_every_key() {
-        let listed: Vec<&str> = Config::default().entries().iter().map(|entry| entry.key).collect();
+        let listed: Vec<&str> = Config::default()
+            .entries()
+            .iter()
+            .map(|entry| entry.key)
+            .collect();
         let mut found = Vec::new();
         for key in known("") {
             if listed.contains(&key.as_str()) {

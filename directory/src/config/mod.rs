@@ -259,7 +259,10 @@ mod tests {
         assert_eq!(load(packaged).unwrap(), Config::default());
         for entry in defaults.entries() {
             let key = entry.key.rsplit('.').next().unwrap();
-            assert!(packaged.contains(&format!("#{key} = ")), "{key} is not in the file");
+            assert!(
+                packaged.contains(&format!("#{key} = ")),
+                "{key} is not in the file"
+            );
         }
     }
 
@@ -267,17 +270,41 @@ mod tests {
     fn each_error_names_line_and_reason() {
         for (text, line, word) in [
             ("\n[api]\nport = 1\n", ":3", "unknown key port"),
-            ("[metrics]\nlisten = \"7402\"\n", ":2", "metrics.listen: \"7402\" is no address"),
-            ("[events]\nurl = \"x\"\n", ":1", "[events] comes with a later version"),
-            ("[liveness]\nping = \"1s\"\n", ":2", "unknown key ping; known here: ping_interval, lease"),
-            ("[api]\nlisen = []\n", ":2", "unknown key lisen; did you mean listen?"),
+            (
+                "[metrics]\nlisten = \"7402\"\n",
+                ":2",
+                "metrics.listen: \"7402\" is no address",
+            ),
+            (
+                "[events]\nurl = \"x\"\n",
+                ":1",
+                "[events] comes with a later version",
+            ),
+            (
+                "[liveness]\nping = \"1s\"\n",
+                ":2",
+                "unknown key ping; known here: ping_interval, lease",
+            ),
+            (
+                "[api]\nlisen = []\n",
+                ":2",
+                "unknown key lisen; did you mean listen?",
+            ),
             ("[database]\nurl = \"postgres://x\"\n", ":2", "later version"),
             ("[liveness]\nlease = \"5s\"\n", ":", "longer than"),
-            ("[session]\nlifetime = \"long\"\n", ":2", "session.lifetime: \"long\""),
+            (
+                "[session]\nlifetime = \"long\"\n",
+                ":2",
+                "session.lifetime: \"long\"",
+            ),
             ("[api]\nnames = [\"a b\"]\n", ":2", "a b"),
             ("[limits]\nindex_changes = 0\n", ":", "index_changes"),
             ("[limits]\nfriends = 1\n", ":2", "friends"),
-            ("[log]\nlevel = \"loud\"\n", ":2", "log.level: \"loud\" is no level"),
+            (
+                "[log]\nlevel = \"loud\"\n",
+                ":2",
+                "log.level: \"loud\" is no level",
+            ),
         ] {
             let error = load(text).unwrap_err();
             assert!(error.contains(word), "{error}");

@@ -96,7 +96,11 @@ impl Metrics {
         }
         of_storage(&mut page, figures.ok().as_ref());
         self.requests.write(&mut page);
-        page.gauge("connections", "Connections of peers that are open", CONNECTIONS.get());
+        page.gauge(
+            "connections",
+            "Connections of peers that are open",
+            CONNECTIONS.get(),
+        );
         page.family(
             "connections_refused_total",
             Kind::Counter,
@@ -143,19 +147,23 @@ impl Metrics {
 fn of_storage(page: &mut Page, figures: Option<&Figures>) {
     let of = |figure: fn(&Figures) -> u64| figures.map(|figures| figure(figures) as f64);
     for (name, help, figure) in [
-        ("accounts", "Accounts", of(|figures| figures.overview.accounts)),
-        ("sessions", "Sessions that have not ended", of(|figures| figures.sessions)),
-        ("peers", "Peers that were ever logged in", of(|figures| figures.peers)),
+        ("accounts", "Accounts", of(|figures| figures.accounts)),
+        (
+            "sessions",
+            "Sessions that have not ended",
+            of(|figures| figures.sessions),
+        ),
+        (
+            "peers",
+            "Peers that were ever logged in",
+            of(|figures| figures.peers_known),
+        ),
         (
             "peers_online",
             "Peers whose lease lasts",
-            of(|figures| figures.overview.peers_online),
+            of(|figures| figures.peers_online),
         ),
-        (
-            "files",
-            "Names that are published",
-            of(|figures| figures.overview.files),
-        ),
+        ("files", "Names that are published", of(|figures| figures.files)),
         (
             "publications",
             "Versions of them",

@@ -89,7 +89,11 @@ impl Requests {
     pub(super) fn write(&self, page: &mut Page) {
         let counts = self.counts();
         let answered = counts.answered.iter().map(|((route, method, status), count)| {
-            let labels = vec![("route", route.as_str()), ("method", *method), ("status", *status)];
+            let labels = vec![
+                ("route", route.as_str()),
+                ("method", *method),
+                ("status", *status),
+            ];
             (labels, *count as f64)
         });
         page.family(

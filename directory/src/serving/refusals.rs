@@ -83,7 +83,9 @@ impl Refusals {
             End::Over => {}
             End::SlowHead => {
                 if let Some(more) = self.0.say((who, What::SlowHead)) {
-                    tracing::warn!("closed a connection from {who}: the head of a request came too slowly{more}");
+                    tracing::warn!(
+                        "closed a connection from {who}: the head of a request came too slowly{more}"
+                    );
                 }
             }
             End::Broken(error) if is_gone(error) => {

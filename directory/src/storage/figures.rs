@@ -1,5 +1,7 @@
 //! How much there is.
 
+use std::path::PathBuf;
+
 use super::Reply;
 
 /// What an operator looks at first.
@@ -13,21 +15,35 @@ pub struct Overview {
     pub files: u64,
 }
 
-/// How much there is of everything.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// How many there are of what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// The most important of it.
-    pub overview: Overview,
-    /// Sessions that have not ended.
+    /// Accounts, disabled ones too.
+    pub accounts: u64,
+    /// Of those, the disabled ones.
+    pub accounts_disabled: u64,
+    /// Groups.
+    pub groups: u64,
+    /// Peers with a lease.
+    pub peers_online: u64,
+    /// Peers that ever logged in.
+    pub peers_known: u64,
+    /// Revoked keys.
+    pub peers_revoked: u64,
+    /// Sessions that live.
     pub sessions: u64,
-    /// Peers that were ever logged in, and not removed.
-    pub peers: u64,
-    /// Publications that were not withdrawn.
+    /// Names that are published now.
+    pub files: u64,
+    /// Versions that are published now.
     pub publications: u64,
-    /// Copies on peers.
+    /// Holds, complete ones and parts.
     pub holds: u64,
     /// Events that are kept.
     pub events: u64,
+    /// Bytes of the database, with what waits in its log.
+    pub database_bytes: u64,
+    /// Where it is.
+    pub database: PathBuf,
 }
 
 /// Counts.

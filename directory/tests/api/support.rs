@@ -126,6 +126,7 @@ impl Directory {
             name: name.parse().unwrap(),
             password,
             admin: false,
+            groups: Vec::new(),
         };
         let _: UserWithPassword = self.admin.post(USERS, &user).await.unwrap();
     }

@@ -337,10 +337,7 @@ mod tests {
             "{error}"
         );
         let error = load("\nwait = \"soon\"\n", &[]).unwrap_err();
-        assert!(
-            error.starts_with("/etc/t.toml:2: wait: \"soon\""),
-            "{error}"
-        );
+        assert!(error.starts_with("/etc/t.toml:2: wait: \"soon\""), "{error}");
         let error = load("name = \n", &[]).unwrap_err();
         assert!(error.starts_with("/etc/t.toml:1: "), "{error}");
     }

@@ -166,7 +166,9 @@ impl FromStr for LogFilter {
 ///
 /// # Errors
 /// Anything else.
-pub fn address_or_nowhere<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+pub fn address_or_nowhere<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SocketAddr>, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.is_empty() {
         return Ok(None);
@@ -259,7 +261,14 @@ mod tests {
         ] {
             assert!(good.parse::<LogFilter>().is_ok(), "{good}");
         }
-        for bad in ["loud", "", "info,loud", "p2p_daemon=loud", "p2p_daemon", "==debug"] {
+        for bad in [
+            "loud",
+            "",
+            "info,loud",
+            "p2p_daemon=loud",
+            "p2p_daemon",
+            "==debug",
+        ] {
             let error = bad.parse::<LogFilter>().unwrap_err();
             assert!(error.contains("is no level"), "{bad}: {error}");
         }

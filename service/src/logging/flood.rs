@@ -106,7 +106,11 @@ fn over(places: &mut Places, now: Instant) -> Vec<(Level, u64, String)> {
 
 /// Until `stop`, and then once more: tells what was left out.
 pub async fn tell_floods(stop: CancellationToken) {
-    while stop.run_until_cancelled(tokio::time::sleep(TELL_EVERY)).await.is_some() {
+    while stop
+        .run_until_cancelled(tokio::time::sleep(TELL_EVERY))
+        .await
+        .is_some()
+    {
         tell(Instant::now());
     }
     // What is counted now would be told by nobody.
@@ -183,7 +187,10 @@ mod tests {
         };
         flood(MOST + 312);
         tracing::warn!("another thing");
-        assert_eq!((said("a guest knocks"), said("another thing")), (MOST as usize, 1));
+        assert_eq!(
+            (said("a guest knocks"), said("another thing")),
+            (MOST as usize, 1)
+        );
         tell(Instant::now());
         assert_eq!(said("more like it"), 0);
         tell(Instant::now() + WINDOW);

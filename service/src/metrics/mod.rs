@@ -79,9 +79,7 @@ impl Drop for Here {
 }
 
 /// Upper bounds of a histogram of times, in seconds.
-pub const BOUNDS: [f64; 11] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0,
-];
+pub const BOUNDS: [f64; 11] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
 
 /// How long things took.
 #[derive(Clone, Debug, Default)]

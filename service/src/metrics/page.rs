@@ -66,12 +66,7 @@ impl Page {
 
     /// A gauge that may be unknown: it is left out then.
     pub fn known(&mut self, name: &str, help: &str, value: Option<f64>) {
-        self.family(
-            name,
-            Kind::Gauge,
-            help,
-            value.map(|value| (Vec::new(), value)),
-        );
+        self.family(name, Kind::Gauge, help, value.map(|value| (Vec::new(), value)));
     }
 
     /// Figures that differ in their labels.

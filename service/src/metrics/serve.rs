@@ -152,7 +152,11 @@ mod tests {
         );
         let other = ask(address, "GET / HTTP/1.1\r\nhost: x\r\n\r\n").await;
         assert!(other.starts_with("HTTP/1.1 404 "), "{other}");
-        let post = ask(address, "POST /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n").await;
+        let post = ask(
+            address,
+            "POST /metrics HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n",
+        )
+        .await;
         assert!(post.starts_with("HTTP/1.1 405 "), "{post}");
         lifecycle.stop();
         lifecycle.tracker().close();

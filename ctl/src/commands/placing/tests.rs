@@ -35,7 +35,7 @@ fn done(copies: Vec<Copy>, wanted: u32) -> ReplicateDone {
 #[test]
 fn the_moving_line_tells_how_far_each_target_is() {
     let line = moving(&[placement("gpu1", "transferring", "", 100)]);
-    assert_eq!(line, "Placing    gpu1 100 %");
+    assert_eq!(line.text(), "Placing    gpu1 100 %");
     let line = moving(&[
         placement("gpu1", "done", "", 0),
         placement("gpu2", "transferring", "", 61),
@@ -44,7 +44,7 @@ fn the_moving_line_tells_how_far_each_target_is() {
         placement("gpu5", "failed", "", 7),
     ]);
     assert_eq!(
-        line,
+        line.text(),
         "Placing    gpu1 100 %, gpu2 61 %, gpu3 queued, gpu4 (gpu4 is silent for 31 s), gpu5 failed"
     );
     assert_eq!(

@@ -11,8 +11,9 @@ pub(crate) struct List {
     files: Vec<Held>,
 }
 
+/// One file that is stored here; by itself `p2pctl.pin/1` and `p2pctl.unpin/1`.
 #[derive(Serialize)]
-struct Held {
+pub(crate) struct Held {
     name: String,
     owner: String,
     hash: String,
@@ -26,22 +27,25 @@ struct Held {
 
 impl From<v1::ListResponse> for List {
     fn from(list: v1::ListResponse) -> Self {
-        let files = list.files.into_iter().map(|held| {
-            let publication = held.publication.unwrap_or_default();
-            Held {
-                name: publication.name,
-                owner: publication.owner,
-                hash: publication.hash,
-                size: publication.size,
-                version: publication.version,
-                visibility: publication.visibility,
-                pinned: held.pinned,
-                state: held.state,
-                stored_bytes: held.stored_bytes,
-            }
-        });
         Self {
-            files: files.collect(),
+            files: list.files.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<v1::HeldFile> for Held {
+    fn from(held: v1::HeldFile) -> Self {
+        let publication = held.publication.unwrap_or_default();
+        Self {
+            name: publication.name,
+            owner: publication.owner,
+            hash: publication.hash,
+            size: publication.size,
+            version: publication.version,
+            visibility: publication.visibility,
+            pinned: held.pinned,
+            state: held.state,
+            stored_bytes: held.stored_bytes,
         }
     }
 }

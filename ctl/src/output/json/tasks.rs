@@ -1,4 +1,4 @@
-//! `transfers`, `wait`, `pause`, `resume`, `cancel`: what runs, and why it stands. Owns no state.
+//! `transfers`, `wait`, `pause`, `resume`, `cancel`, `priority`: what runs, and why it stands. Owns no state.
 
 use p2p_proto::{FailureKind, v1};
 use serde::Serialize;
@@ -19,7 +19,8 @@ impl From<v1::TransfersResponse> for Transfers {
     }
 }
 
-/// One transfer; by itself `p2pctl.wait/1`, `p2pctl.pause/1`, `p2pctl.resume/1` and `p2pctl.cancel/1`.
+/// One transfer; by itself `p2pctl.wait/1`, `p2pctl.pause/1`, `p2pctl.resume/1`, `p2pctl.cancel/1` and
+/// `p2pctl.priority/1`.
 #[derive(Serialize)]
 pub(crate) struct Transfer {
     id: String,
@@ -36,6 +37,8 @@ pub(crate) struct Transfer {
     entered_at: Option<String>,
     started_at: Option<String>,
     peers: Vec<Peer>,
+    priority: String,
+    limit_bytes_per_second: Option<u64>,
     /// Only with `failed`.
     error: Option<Error>,
 }
@@ -77,6 +80,9 @@ impl From<v1::Transfer> for Transfer {
             entered_at: known(transfer.entered_at),
             started_at: known(transfer.started_at),
             peers: peers.collect(),
+            // A daemon that has no priorities treats all alike.
+            priority: known(transfer.priority).unwrap_or_else(|| "normal".to_owned()),
+            limit_bytes_per_second: transfer.limit,
             error: transfer.failure.map(Into::into),
         }
     }

@@ -1,6 +1,8 @@
 //! The JSON that scripts rely on, field by field.
 
+mod documented;
 mod files;
+mod managing;
 mod moving;
 
 use p2p_proto::v1;

@@ -1,60 +1,64 @@
 //! How much there is, on SQLite.
 
-use sqlx::Row;
-
-use super::Sqlite;
-use crate::storage::{FigureStore, Figures, Overview, Reply, StorageError};
+use super::{Sqlite, rows};
+use crate::storage::{FigureStore, Figures, Overview, Reply};
 
 impl FigureStore for Sqlite {
     fn overview(&self) -> Reply<'_, Overview> {
         Box::pin(async move {
-            let [accounts, peers_online, files] = self
-                .count(
-                    "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM leases WHERE expires_at > ?1), \
-                     (SELECT count(*) FROM (SELECT 1 FROM publications WHERE withdrawn_at IS NULL GROUP BY owner, name))",
-                )
-                .await?;
+            let row = sqlx::query(
+                "SELECT (SELECT count(*) FROM users) AS accounts, \
+                 (SELECT count(*) FROM leases WHERE expires_at > ?1) AS peers_online, \
+                 (SELECT count(*) FROM (SELECT 1 FROM publications WHERE withdrawn_at IS NULL \
+                  GROUP BY owner, name)) AS files",
+            )
+            .bind(self.now())
+            .fetch_one(&self.readers)
+            .await?;
+            let count = |column| rows::count(&row, column);
             Ok(Overview {
-                accounts,
-                peers_online,
-                files,
+                accounts: count("accounts")?,
+                peers_online: count("peers_online")?,
+                files: count("files")?,
             })
         })
     }
 
     fn figures(&self) -> Reply<'_, Figures> {
         Box::pin(async move {
-            let overview = self.overview().await?;
-            let [sessions, peers, publications, holds, events] = self
-                .count(
-                    "SELECT (SELECT count(*) FROM sessions WHERE expires_at > ?1), (SELECT count(*) FROM peers), \
-                     (SELECT count(*) FROM publications WHERE withdrawn_at IS NULL), (SELECT count(*) FROM holds), \
-                     (SELECT count(*) FROM events)",
-                )
-                .await?;
-            Ok(Figures {
-                overview,
-                sessions,
-                peers,
-                publications,
-                holds,
-                events,
-            })
-        })
-    }
-}
-
-impl Sqlite {
-    /// The columns of the one row that this gives; `?1` is the time.
-    async fn count<const N: usize>(&self, sql: &'static str) -> Result<[u64; N], StorageError> {
-        let row = sqlx::query(sql)
+            let row = sqlx::query(
+                "SELECT (SELECT count(*) FROM users) AS accounts, \
+                 (SELECT count(*) FROM users WHERE disabled = 1) AS accounts_disabled, \
+                 (SELECT count(*) FROM groups) AS groups, \
+                 (SELECT count(*) FROM leases WHERE expires_at > ?1) AS peers_online, \
+                 (SELECT count(*) FROM peers) AS peers_known, \
+                 (SELECT count(*) FROM revoked_peers) AS peers_revoked, \
+                 (SELECT count(*) FROM sessions s JOIN users u ON u.id = s.user \
+                  WHERE s.expires_at > ?1 AND u.disabled = 0) AS sessions, \
+                 (SELECT count(*) FROM (SELECT 1 FROM publications WHERE withdrawn_at IS NULL \
+                  GROUP BY owner, name)) AS files, \
+                 (SELECT count(*) FROM publications WHERE withdrawn_at IS NULL) AS publications, \
+                 (SELECT count(*) FROM holds) AS holds, (SELECT count(*) FROM events) AS events",
+            )
             .bind(self.now())
             .fetch_one(&self.readers)
             .await?;
-        let mut counts = [0; N];
-        for (column, count) in counts.iter_mut().enumerate() {
-            *count = row.try_get::<i64, _>(column)?.max(0).unsigned_abs();
-        }
-        Ok(counts)
+            let count = |column| rows::count(&row, column);
+            Ok(Figures {
+                accounts: count("accounts")?,
+                accounts_disabled: count("accounts_disabled")?,
+                groups: count("groups")?,
+                peers_online: count("peers_online")?,
+                peers_known: count("peers_known")?,
+                peers_revoked: count("peers_revoked")?,
+                sessions: count("sessions")?,
+                files: count("files")?,
+                publications: count("publications")?,
+                holds: count("holds")?,
+                events: count("events")?,
+                database_bytes: self.bytes(),
+                database: self.file.clone(),
+            })
+        })
     }
 }

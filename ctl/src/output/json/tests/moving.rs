@@ -89,7 +89,7 @@ fn replications() {
     );
 }
 
-fn transfer() -> v1::Transfer {
+pub(super) fn transfer() -> v1::Transfer {
     v1::Transfer {
         id: "42".into(),
         direction: "download".into(),
@@ -130,7 +130,7 @@ fn transfers() {
         "entered_at": "2026-11-21T12:00:01Z", "started_at": "2026-11-21T12:00:00Z",
         "peers": [{"peer": "ws1", "bytes": 4, "silent_since": null},
                   {"peer": "gpu1", "bytes": 0, "silent_since": "2026-11-21T12:00:02Z"}],
-        "error": null});
+        "priority": "normal", "limit_bytes_per_second": null, "error": null});
     let list = v1::TransfersResponse {
         transfers: vec![transfer()],
     };
@@ -138,7 +138,7 @@ fn transfers() {
         value("transfers", &Transfers::from(list)),
         json!({"schema": "p2pctl.transfers/1", "transfers": [expected]})
     );
-    for command in ["wait", "pause", "resume", "cancel"] {
+    for command in ["wait", "pause", "resume", "cancel", "priority"] {
         expected["schema"] = json!(format!("p2pctl.{command}/1"));
         assert_eq!(value(command, &Transfer::from(transfer())), expected);
     }

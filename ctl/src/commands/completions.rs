@@ -1,0 +1,93 @@
+//! `completions`: the script that completes commands in a shell, made from the command line itself.
+
+use clap::CommandFactory;
+
+use crate::{
+    cli::{Cli, CompletionsArgs, Shell},
+    context::Context,
+    exit::Stop,
+    output::json,
+};
+
+/// Prints the script.
+pub(crate) fn run(ctx: &Context, args: &CompletionsArgs) -> Result<(), Stop> {
+    let script = script(args.shell);
+    if ctx.out.is_json() {
+        let shell = word(args.shell);
+        return ctx.out.json("completions", &json::Completions { shell, script });
+    }
+    ctx.out.line(script.trim_end())
+}
+
+fn script(shell: Shell) -> String {
+    let generator = match shell {
+        Shell::Bash => clap_complete::Shell::Bash,
+        Shell::Zsh => clap_complete::Shell::Zsh,
+        Shell::Fish => clap_complete::Shell::Fish,
+    };
+    let mut script = Vec::new();
+    clap_complete::generate(generator, &mut Cli::command(), "p2pctl", &mut script);
+    String::from_utf8_lossy(&script).into_owned()
+}
+
+const fn word(shell: Shell) -> &'static str {
+    match shell {
+        Shell::Bash => "bash",
+        Shell::Zsh => "zsh",
+        Shell::Fish => "fish",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn each_script_knows_each_verb() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
+            let script = script(shell);
+            for verb in Cli::command().get_subcommands() {
+                assert!(script.contains(verb.get_name()), "{shell:?} {}", verb.get_name());
+            }
+        }
+    }
+
+    /// What a shell says that reads the script and then does this; none where that shell is not installed.
+    fn sourced(shell: Shell, then: &str) -> Option<String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("script");
+        std::fs::write(&file, script(shell)).unwrap();
+        let line = format!("source '{}' && {then}", file.display());
+        match Command::new(word(shell)).args(["-c", &line]).output() {
+            Ok(done) => {
+                assert!(done.status.success(), "{done:?}");
+                Some(String::from_utf8(done.stdout).unwrap())
+            }
+            Err(error) => {
+                eprintln!("NOT TESTED: {}: {error}", word(shell));
+                None
+            }
+        }
+    }
+
+    #[test]
+    fn bash_completes_a_verb_and_a_flag() {
+        let completes = |words: &str, at: u32| {
+            let then = format!(
+                "COMP_WORDS=({words}) COMP_CWORD={at} && _p2pctl p2pctl && echo \"${{COMPREPLY[@]}}\""
+            );
+            sourced(Shell::Bash, &then).expect("bash is everywhere")
+        };
+        assert_eq!(completes("p2pctl downl", 1).trim(), "download");
+        assert_eq!(completes("p2pctl upload --cop", 2).trim(), "--copies");
+        assert_eq!(completes("p2pctl completions f", 2).trim(), "fish");
+    }
+
+    #[test]
+    fn zsh_and_fish_can_read_theirs() {
+        sourced(Shell::Fish, "complete -C 'p2pctl downl'").inspect(|said| assert!(said.contains("download")));
+        sourced(Shell::Zsh, "true");
+    }
+}
