@@ -21,7 +21,10 @@ pub(super) async fn post(
 ) -> Answer<PingResponse> {
     check_addresses(&state, &request.addresses)?;
     if i64::try_from(request.index.seq).is_err() {
-        return Err(ApiError::new(ProblemKind::Invalid, "index.seq is at most 2^63 - 1"));
+        return Err(ApiError::new(
+            ProblemKind::Invalid,
+            "index.seq is at most 2^63 - 1",
+        ));
     }
     let pong = state
         .storage
