@@ -8,22 +8,22 @@ fn anybody(world: &World, path: &str) -> (u16, Value) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .unwrap();
-    let ca = std::fs::read(world.directory.state().join("ca.pem")).unwrap();
+        .expect("a runtime");
+    let ca = std::fs::read(world.directory.state().join("ca.pem")).expect("a CA");
     p2p_service::tls::install_crypto_provider();
     runtime.block_on(async {
-        let root = reqwest::Certificate::from_pem(&ca).unwrap();
+        let root = reqwest::Certificate::from_pem(&ca).expect("a CA");
         let client = reqwest::Client::builder()
             .tls_certs_only([root])
             .no_proxy()
             .build()
-            .unwrap();
+            .expect("a client");
         let answer = client
             .get(format!("{}{path}", world.directory.url))
             .send()
             .await
-            .unwrap();
-        (answer.status().as_u16(), answer.json().await.unwrap())
+            .expect("an answer");
+        (answer.status().as_u16(), answer.json().await.expect("JSON"))
     })
 }
 

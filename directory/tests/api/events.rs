@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use p2p_directory::{
-    clock::before,
-    storage::{EventStore, Storage},
-};
+use p2p_directory::{clock::before, storage::EventStore};
 use p2p_proto::rest::{
     events::{Events, What},
     problem::ProblemKind,
