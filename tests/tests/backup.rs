@@ -20,14 +20,19 @@ fn failing(world: &World, file: &str) -> (Option<i32>, String) {
         .args(["backup", file, "--config"])
         .arg(config)
         .output()
-        .unwrap();
-    (ended.status.code(), String::from_utf8(ended.stderr).unwrap())
+        .expect("p2p-directory");
+    (
+        ended.status.code(),
+        String::from_utf8(ended.stderr).expect("text"),
+    )
 }
 
 fn backup(world: &World, file: &Path) {
-    let made = world.directory.json(&["backup", file.to_str().unwrap()]);
+    let made = world
+        .directory
+        .json(&["backup", file.to_str().expect("a path in UTF-8")]);
     assert_eq!(made["schema"], "p2p-directory.backup/1");
-    let metadata = fs::metadata(file).unwrap();
+    let metadata = fs::metadata(file).expect("a file");
     assert_eq!(metadata.permissions().mode() & 0o777, 0o600);
     assert_eq!(made["bytes"], json!(metadata.len()));
 }

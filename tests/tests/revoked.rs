@@ -104,11 +104,6 @@ fn what_a_revoked_peer_fetches_is_cut_in_the_middle() {
         (lost.json(&["status"])["transfers"]["active"] == 0).then_some(())
     });
     assert!(proxy.passed() < 64 * MIB, "{}", proxy.passed());
-    assert!(
-        lost.stored()
-            .iter()
-            .all(|file| !file.starts_with(lost.folder.join("state/store/content")))
-    );
     // It waits for a session: the command is stopped by hand.
     drop(fetching);
 }

@@ -1,7 +1,10 @@
 //! `POST /ping`: the heartbeat that renews the lease and tells both sides whether they agree.
 
 use axum::{Json, extract::State};
-use p2p_proto::rest::session::{PingRequest, PingResponse};
+use p2p_proto::rest::{
+    problem::ProblemKind,
+    session::{PingRequest, PingResponse},
+};
 
 use super::{
     Shared,
@@ -9,6 +12,7 @@ use super::{
     body::{Answer, JsonBody},
     check_addresses, millis,
 };
+use crate::problem::ApiError;
 
 pub(super) async fn post(
     State(state): Shared,
@@ -16,6 +20,12 @@ pub(super) async fn post(
     JsonBody(request): JsonBody<PingRequest>,
 ) -> Answer<PingResponse> {
     check_addresses(&state, &request.addresses)?;
+    if i64::try_from(request.index.seq).is_err() {
+        return Err(ApiError::new(
+            ProblemKind::Invalid,
+            "index.seq is at most 2^63 - 1",
+        ));
+    }
     let pong = state
         .storage
         .ping(&session, &request, state.lease_until())
