@@ -231,7 +231,10 @@ impl Limits {
     }
 
     fn apply(&self, words: &Words) {
-        let wins = |set: Option<Set>, configured| set.map_or(configured, |set| set.rate);
+        let wins = |set: Option<Set>, configured: Option<u64>| {
+            let rate = set.map_or(configured, |set| set.rate);
+            rate.map(|rate| rate.max(LOWEST))
+        };
         self.0.up.set(wins(words.set.up, words.configured.0));
         self.0.down.set(wins(words.set.down, words.configured.1));
     }
