@@ -15,6 +15,8 @@ use std::{
 
 use tokio::{sync::Notify, time::timeout_at};
 
+use crate::store::GROUP;
+
 /// The most sources that one piece is asked of at the same time; one that owes it for too long does not count.
 const MAX_ASKED: usize = 2;
 
@@ -63,7 +65,7 @@ struct Pieces {
     states: Vec<PieceState>,
     /// Of whom each piece is asked; few, whatever the size.
     asked: BTreeMap<usize, Vec<Ask>>,
-    /// Bytes that were counted of those that are not written whole; few, whatever the size.
+    /// How much is written, from its begin, of a piece that is not written whole; few, whatever the size.
     parts: BTreeMap<usize, u64>,
     /// No missing piece is before this one, but for the last.
     first_missing: usize,
@@ -87,12 +89,21 @@ impl Plan {
         };
         let states: Vec<_> = (0..count).map(state).collect();
         let is_written = |state: &&PieceState| **state == PieceState::Written;
+        let missing = states.iter().enumerate().filter(|state| !is_written(&state.1));
+        let parts = missing.filter_map(|(index, _)| {
+            let offset = index as u64 * u64::from(piece_length);
+            let groups = (1..).take_while(|groups| {
+                let length = groups * GROUP;
+                length < u64::from(piece_length) && offset + length < size && is_here(offset, length)
+            });
+            Some((index, groups.last()? * GROUP))
+        });
         let pieces = Pieces {
             written: states.iter().filter(is_written).count(),
             frontier: states.iter().take_while(is_written).count(),
             first_missing: 0,
             asked: BTreeMap::new(),
-            parts: BTreeMap::new(),
+            parts: parts.collect(),
             states,
         };
         Self {
@@ -115,7 +126,15 @@ impl Plan {
         let pieces = self.pieces();
         let last = pieces.states.last() == Some(&PieceState::Written);
         let short = (pieces.states.len() as u64 * u64::from(self.piece_length)) - self.size;
-        pieces.written as u64 * u64::from(self.piece_length) - if last { short } else { 0 }
+        let whole = pieces.written as u64 * u64::from(self.piece_length) - if last { short } else { 0 };
+        whole + pieces.parts.values().sum::<u64>()
+    }
+
+    /// Where what is missing of a piece begins.
+    #[must_use]
+    pub fn missing_from(&self, piece: &Piece) -> u64 {
+        let pieces = self.pieces();
+        piece.offset + pieces.parts.get(&piece.index).copied().unwrap_or(0)
     }
 
     /// A piece for this source to ask for; `None` when there is none now.
@@ -424,6 +443,19 @@ mod tests {
         assert!(!plan.written(&piece, |_, _| unreachable!()));
         plan.give_back(2, &piece);
         assert!(plan.is_complete());
+    }
+
+    #[test]
+    fn of_what_is_here_in_part_only_the_rest_is_asked_for() {
+        let here = |offset, length| offset + length <= u64::from(MIB) + 3 * GROUP;
+        let plan = Plan::new(2 * u64::from(MIB) + 7, MIB, here);
+        assert_eq!(plan.done(), u64::from(MIB) + 3 * GROUP);
+        let [last, second] = [plan.take(1).unwrap(), plan.take(1).unwrap()];
+        assert_eq!(plan.missing_from(&last), last.offset);
+        assert_eq!(plan.missing_from(&second), second.offset + 3 * GROUP);
+        assert!(plan.written(&second, |new, _| assert_eq!(new, GROUP)));
+        assert!(plan.written(&last, |new, _| assert_eq!(new, 7)));
+        assert_eq!(plan.done(), 2 * u64::from(MIB) + 7);
     }
 
     #[test]

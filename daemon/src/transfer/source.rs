@@ -203,7 +203,7 @@ impl Source<'_> {
                 let Some(found) = swarm.plan.work_for(id).await else {
                     return Ok(());
                 };
-                asking.rest = Some((found, found.offset));
+                asking.rest = Some((found, swarm.plan.missing_from(&found)));
                 heard.now();
                 swarm.asks(target, Some(heard.clone()));
                 continue;
@@ -260,7 +260,7 @@ impl Source<'_> {
         while asking.owed() < OWED {
             if asking.rest.is_none() {
                 let piece = self.swarm.plan.take(self.place.id);
-                asking.rest = piece.map(|piece| (piece, piece.offset));
+                asking.rest = piece.map(|piece| (piece, self.swarm.plan.missing_from(&piece)));
             }
             // It stays there until it is asked for: whatever fails, it goes back.
             let Some(rest) = asking.rest else { return Ok(()) };

@@ -9,6 +9,7 @@
 //! ([`Download::ask`]), so that nothing is read and kept waiting.
 
 mod bucket;
+mod gates;
 
 use std::{
     collections::HashMap,
@@ -23,23 +24,14 @@ use std::{
 use p2p_proto::{ByteCount, ContentHash, Failure, FailureKind, PeerId};
 use serde::{Deserialize, Serialize};
 
-pub use self::bucket::{Bucket, Lane};
-use crate::{
-    identity::key::write_private,
-    store::{BUFFER_LEN, GROUP},
+pub use self::{
+    bucket::{Bucket, Lane},
+    gates::{Download, Upload},
 };
+use crate::identity::key::write_private;
 
 /// The lowest limit, in bytes a second: below that no peer could tell this one from one that is gone.
 pub const LOWEST: u64 = 1 << 10;
-
-/// Slices of what is sent in a second: many enough that a second is even.
-const SLICES: u64 = 64;
-
-/// The least in a slice, and the most.
-const SLICE: (u64, u64) = (1 << 10, 128 << 10);
-
-/// Requests of what is fetched in a second. None is for less than a group, since nothing less can be verified.
-const REQUESTS: u64 = 16;
 
 /// To others, or from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -239,7 +231,10 @@ impl Limits {
     }
 
     fn apply(&self, words: &Words) {
-        let wins = |set: Option<Set>, configured| set.map_or(configured, |set| set.rate);
+        let wins = |set: Option<Set>, configured: Option<u64>| {
+            let rate = set.map_or(configured, |set| set.rate);
+            rate.map(|rate| rate.max(LOWEST))
+        };
         self.0.up.set(wins(words.set.up, words.configured.0));
         self.0.down.set(wins(words.set.down, words.configured.1));
     }
@@ -275,119 +270,10 @@ pub fn check(rate: Option<u64>) -> Result<(), Failure> {
     }
 }
 
-/// The lower one of two rates.
-fn lower(a: Option<u64>, b: Option<u64>) -> Option<u64> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.min(b)),
-        (a, b) => a.or(b),
-    }
-}
-
-/// Bytes on their way to one peer.
-#[derive(Clone, Debug)]
-pub struct Upload {
-    limits: Limits,
-    lane: Lane,
-    copy: (PeerId, ContentHash),
-}
-
-impl Upload {
-    /// How many bytes to send at once; none: as many as there are.
-    #[must_use]
-    pub fn slice(&self) -> Option<usize> {
-        let own = self.limits.copy(self.copy);
-        let rate = lower(self.limits.up(), own.and_then(|own| own.rate()))?;
-        Some((rate / SLICES).clamp(SLICE.0, SLICE.1) as usize)
-    }
-
-    /// Waits until so many may be sent.
-    pub async fn pass(&self, bytes: usize) {
-        if let Some(own) = self.limits.copy(self.copy) {
-            own.take(self.lane, bytes as u64).await;
-        }
-        self.limits.0.up.take(self.lane, bytes as u64).await;
-    }
-}
-
-/// Bytes that are asked for.
-#[derive(Clone, Debug)]
-pub struct Download {
-    limits: Limits,
-    own: Arc<Bucket>,
-    lane: Lane,
-}
-
-impl Download {
-    /// The most bytes to ask for at once, in whole groups.
-    #[must_use]
-    pub fn step(&self) -> u32 {
-        let most = BUFFER_LEN as u64;
-        let step = match self.rate() {
-            Some(rate) => (rate / REQUESTS / GROUP * GROUP).clamp(GROUP, most),
-            None => most,
-        };
-        step as u32
-    }
-
-    /// Bytes a second that may come; none: without a limit.
-    #[must_use]
-    pub fn rate(&self) -> Option<u64> {
-        lower(self.limits.down(), self.own.rate())
-    }
-
-    /// So many may be asked for now.
-    #[must_use]
-    pub fn may_ask(&self, bytes: u32) -> bool {
-        let bytes = bytes.into();
-        if !self.own.try_take(bytes) {
-            return false;
-        }
-        let may = self.limits.0.down.try_take(bytes);
-        if !may {
-            self.own.give_back(bytes);
-        }
-        may
-    }
-
-    /// Waits until so many may be asked for.
-    pub async fn ask(&self, bytes: u32) {
-        self.own.take(self.lane, bytes.into()).await;
-        let taken = Taken {
-            bucket: &self.own,
-            bytes: bytes.into(),
-        };
-        self.limits.0.down.take(self.lane, bytes.into()).await;
-        std::mem::forget(taken);
-    }
-
-    /// So many were asked for and will not come.
-    pub fn not_asked(&self, bytes: u64) {
-        self.own.give_back(bytes);
-        self.limits.0.down.give_back(bytes);
-    }
-
-    /// So many came unasked.
-    pub fn came(&self, bytes: u64) {
-        self.own.owe(bytes);
-        self.limits.0.down.owe(bytes);
-    }
-}
-
-/// Bytes of a bucket, given back unless they are used.
-struct Taken<'a> {
-    bucket: &'a Bucket,
-    bytes: u64,
-}
-
-impl Drop for Taken<'_> {
-    fn drop(&mut self) {
-        self.bucket.give_back(self.bytes);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::GROUP;
 
     const MIB: u64 = 1 << 20;
 
