@@ -388,8 +388,7 @@ fn a_shell_completes_what_the_program_prints() {
         );
         fs::write(folder.path().join(shell), script.out).unwrap();
     }
-    let script =
-        "source ./bash && COMP_WORDS=(p2pctl downl) COMP_CWORD=1 && _p2pctl p2pctl && echo ${COMPREPLY[@]}";
+    let script = "source ./bash && COMP_WORDS=(p2pctl downl) COMP_CWORD=1 && _p2pctl p2pctl downl p2pctl && echo ${COMPREPLY[@]}";
     let bash = Command::new("bash")
         .args(["-c", script])
         .current_dir(folder.path())
