@@ -1,9 +1,10 @@
 # demo   a directory and three peers on this machine, and a file that travels between them (KEEP=1 leaves them running)
 # test   everything that must hold: format, lints, licences, documents, unit and whole-system tests
 # build  the three programs
+# tour   docs/tour.md anew: each command once, with what it says
 # torture  kills daemons while work is in flight: SEED= COUNT= (240); POINT= runs one point alone, KEEP=1 leaves what was wrong
 # fuzz   each fuzz target for TIME= seconds (60): needs nightly, cargo-fuzz and g++; TARGETS="names rest" runs those alone
-.PHONY: build demo test lint torture fuzz
+.PHONY: build demo tour test lint torture fuzz
 
 export CARGO_TERM_COLOR ?= never
 
@@ -12,6 +13,10 @@ build:
 
 demo: build
 	tests/demo.sh
+
+tour: build
+	tests/tour.sh >docs/tour.new
+	mv docs/tour.new docs/tour.md
 
 lint:
 	cargo fmt --all --check

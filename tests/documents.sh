@@ -50,7 +50,7 @@ done < <(grep '^| ' docs/promises.md | grep -vE '^\| (promise|---)')
 for word in $(grep -oE 'Self::[A-Za-z]+ => "[a-z_]+"' proto/src/failure.rs | grep -oE '"[a-z_]+"' | tr -d '"'); do
   grep -q "\`$word\`" docs/json.md || complain "docs/json.md does not list the kind $word"
 done
-for word in $(grep -oE '^ *(lines\.push\()?line\("[a-z]+", "[a-z_]+"|line\("[a-z]+", "[a-z_]+"' daemon/src/control/health.rs | grep -oE '"[a-z_]+"$' | tr -d '"'); do
+for word in $(grep -oE 'Self::[A-Za-z]+ => \("[a-z_]+"' daemon/src/control/health/code.rs | grep -oE '"[a-z_]+"$' | tr -d '"'); do
   grep -q "\`$word\`" docs/json.md || complain "docs/json.md does not list the health code $word"
 done
 exit "$failed"

@@ -1,30 +1,42 @@
 //! `Config → build → App → spawn`: sockets are bound in [`App::build`] and served after [`App::spawn`].
 
-use std::{fs::File, net::SocketAddr, path::Path, sync::Arc};
+use std::{fs::File, future::ready, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context;
 use jiff::Timestamp;
 use p2p_proto::ByteCount;
-use p2p_service::{accept, accept::SocketName, lifecycle::Lifecycle, notify, paths};
+use p2p_service::{
+    accept,
+    accept::SocketName,
+    lifecycle::Lifecycle,
+    logging,
+    metrics::{bind_metrics, serve_metrics},
+    notify, paths,
+};
 use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     Config,
+    config::Live,
     control::{descriptors, health, rpc::ControlRpc, server, slots::Slots},
     directory::{
         index::Announcer,
         link::Link,
         pings::{self, Pinger},
     },
-    identity::{key::PeerKey, session::Sessions},
+    events::Bus,
+    identity::{by_config::MachineLogin, key::PeerKey, session::Sessions},
     meter::Meter,
+    metrics,
     peer::{
         access::{Access, DirectoryGrants},
         rpc::Copies,
         server::PeerPort,
     },
+    reload::{Reloader, Reloading},
     store::{Store, StoreConfig},
-    transfer::{Transfers, heal::heal_task, publish::Publisher},
+    transfer::{Transfers, heal::heal_task, limits::Limits, publish::Publisher},
 };
 
 /// A daemon whose sockets are bound.
@@ -32,16 +44,21 @@ pub struct App {
     control: (UnixListener, SocketName),
     descriptors: (UnixListener, SocketName),
     peers: Vec<TcpListener>,
+    metrics: Option<TcpListener>,
     rpc: ControlRpc,
     port: PeerPort,
     pinger: Pinger,
     lifecycle: Lifecycle,
+    reloader: Reloader,
     state_lock: File,
 }
 
 /// A daemon that runs.
 pub struct Running {
+    /// Applies a changed configuration.
+    pub reloader: Reloader,
     store: Store,
+    bus: Bus,
     // Held as long as the state folder is in use. The store has a lock of its own: it may be elsewhere.
     _state_lock: File,
 }
@@ -51,7 +68,7 @@ impl App {
     ///
     /// # Errors
     /// Whatever keeps the daemon from starting, with what it concerns.
-    pub async fn build(config: Config, lifecycle: Lifecycle) -> anyhow::Result<Self> {
+    pub async fn build(config: Config, reloading: Reloading, lifecycle: Lifecycle) -> anyhow::Result<Self> {
         let state_dir = &config.state_dir;
         paths::create_private_dir(state_dir, 0o700).with_context(|| state_dir.display().to_string())?;
         let runtime_dir = &config.runtime_dir;
@@ -78,23 +95,39 @@ impl App {
         let control = bind(&config.control_socket())?;
         let descriptors = bind(&descriptor_socket)?;
         let peers = accept::bind(&config.peer.listen)?;
+        let metrics = bind_metrics(config.metrics.listen)?;
         let listening: Vec<SocketAddr> = peers
             .iter()
             .map(TcpListener::local_addr)
             .collect::<Result<_, _>>()?;
 
-        let config = Arc::new(config);
+        let bus = Bus::open(&state_dir.join("events"))
+            .with_context(|| state_dir.join("events").display().to_string())?;
+        sessions.tells(bus.clone());
+        store.tells(bus.clone());
         let link = Link::load(&config.state_dir)?;
+        let limits = Limits::load(&config.state_dir)?;
         let sent = Meter::default();
         let announcer = Announcer::new(store.clone());
         let transfers = Transfers::load(
             Arc::clone(&sessions),
             store.clone(),
             announcer.clone(),
-            config.transfer.max_active,
+            (config.transfer.max_active.get(), limits.clone()),
             lifecycle.clone(),
         )
         .await?;
+        transfers.tells(bus.clone());
+        let config = Live::new(config);
+        let reloader = Reloader {
+            reloading,
+            live: config.clone(),
+            store: store.clone(),
+            transfers: transfers.clone(),
+            limits: limits.clone(),
+            bus: bus.clone(),
+        };
+        reloader.apply(&config.now());
         let authority = Arc::new(DirectoryGrants::new(Arc::clone(&sessions), link.clone()));
         let port = PeerPort {
             sessions: Arc::clone(&sessions),
@@ -103,28 +136,32 @@ impl App {
                 authority: authority.clone(),
                 sessions: Arc::clone(&sessions),
                 transfers: transfers.clone(),
-                accept: config.store.accept_copies,
+                config: config.clone(),
             },
-            access: Access::new(authority, store.clone()),
+            access: Access::new(authority, store.clone()).within(limits),
             sent: sent.clone(),
         };
         let pinger = Pinger {
-            config: Arc::clone(&config),
+            config: config.clone(),
             listening: listening.clone(),
             sessions: Arc::clone(&sessions),
             store: store.clone(),
             announcer: announcer.clone(),
             link: link.clone(),
             transfers: transfers.clone(),
+            bus: bus.clone(),
         };
+        let publisher = Publisher::new(
+            Arc::clone(&sessions),
+            store.clone(),
+            announcer.clone(),
+            transfers.clone(),
+        );
+        publisher.tells(bus.clone());
         let rpc = ControlRpc {
             config,
-            publisher: Publisher::new(
-                Arc::clone(&sessions),
-                store.clone(),
-                announcer.clone(),
-                transfers.clone(),
-            ),
+            publisher,
+            bus,
             lifecycle: lifecycle.clone(),
             sessions,
             link,
@@ -141,10 +178,12 @@ impl App {
             control,
             descriptors,
             peers,
+            metrics,
             rpc,
             port,
             pinger,
             lifecycle,
+            reloader,
             state_lock,
         })
     }
@@ -158,14 +197,18 @@ impl App {
             control,
             descriptors,
             peers,
+            metrics,
             rpc,
             port,
             pinger,
             lifecycle,
+            reloader,
             state_lock,
         } = self;
         let running = Running {
+            reloader,
             store: rpc.store.clone(),
+            bus: rpc.bus.clone(),
             _state_lock: state_lock,
         };
         let usage = rpc.store.usage().await?;
@@ -180,6 +223,10 @@ impl App {
         tracing::info!("store {}: {}", usage.path.display(), health::room(&usage));
         port.spawn(peers, &lifecycle);
         background(&rpc, &lifecycle);
+        if let Some(listener) = metrics {
+            tell_figures(listener, rpc.clone(), &lifecycle)?;
+        }
+        tell_status(rpc.clone(), &lifecycle);
         let slots = Arc::clone(&rpc.slots);
         let (listener, name) = descriptors;
         let serving = descriptors::serve(listener, slots, lifecycle.clone());
@@ -196,6 +243,7 @@ impl App {
 impl Running {
     /// Closes what is still open, after the life cycle has ended.
     pub async fn close(self) {
+        self.bus.flush().await;
         self.store.close().await;
     }
 }
@@ -203,20 +251,72 @@ impl Running {
 /// What works without being asked: transfers of the last run go on, what is damaged is fetched anew, and all is hashed
 /// again from time to time.
 fn background(rpc: &ControlRpc, lifecycle: &Lifecycle) {
+    let (bus, soft) = (rpc.bus.clone(), lifecycle.soft().clone());
+    lifecycle.spawn("events", async move {
+        bus.run(soft).await;
+        Ok(())
+    });
     rpc.transfers.restore();
     let healing = heal_task(rpc.transfers.clone(), rpc.store.clone(), lifecycle.soft().clone());
     lifecycle.spawn("healing", healing);
     let publisher = rpc.publisher.clone();
     let publishing = publisher.settle_pending(lifecycle.soft().clone());
     lifecycle.spawn("publishing", publishing);
-    if let Some(ByteCount(rate)) = rpc.config.store.scrub_rate.0 {
-        let (store, every) = (rpc.store.clone(), rpc.config.store.scrub_every.0);
-        let soft = lifecycle.soft().clone();
-        lifecycle.spawn("scrub", async move {
-            store.scrub(rate, every, soft).await;
-            Ok(())
-        });
+    let scrubbing = scrub_task(rpc.store.clone(), rpc.config.clone(), lifecycle.soft().clone());
+    lifecycle.spawn("scrub", scrubbing);
+    let login = MachineLogin {
+        config: rpc.config.clone(),
+        sessions: Arc::clone(&rpc.sessions),
+        store: rpc.store.clone(),
+        listening: rpc.listening.clone(),
+    };
+    lifecycle.spawn("login", login.task(lifecycle.soft().clone()));
+    let floods = logging::tell_floods(lifecycle.soft().clone());
+    lifecycle.spawn("log", async move {
+        floods.await;
+        Ok(())
+    });
+}
+
+/// Hashes again as fast as the configuration says, and begins anew when that changes: which content is next is in the
+/// store.
+async fn scrub_task(store: Store, config: Live, soft: CancellationToken) -> anyhow::Result<()> {
+    let mut changes = config.subscribe();
+    let bounds = |config: &Config| (config.store.scrub_rate, config.store.scrub_every);
+    loop {
+        let now = bounds(&changes.borrow_and_update());
+        let (rate, every) = now;
+        let changed = changes.wait_for(|config| bounds(config) != now);
+        let scrubbing = async {
+            match rate.0 {
+                Some(ByteCount(rate)) => store.scrub(rate, every.0, soft.clone()).await,
+                None => soft.cancelled().await,
+            }
+        };
+        tokio::select! {
+            () = scrubbing => return Ok(()),
+            changed = changed => if changed.is_err() { return Ok(()) },
+        }
     }
+}
+
+fn tell_figures(listener: TcpListener, rpc: ControlRpc, lifecycle: &Lifecycle) -> std::io::Result<()> {
+    tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
+    let render = move || {
+        let rpc = rpc.clone();
+        async move { metrics::page(&rpc).await }
+    };
+    let serving = serve_metrics(listener, render, lifecycle.clone());
+    lifecycle.spawn("metrics", serving);
+    Ok(())
+}
+
+fn tell_status(rpc: ControlRpc, lifecycle: &Lifecycle) {
+    let soft = lifecycle.soft().clone();
+    lifecycle.spawn("status", async move {
+        notify::keep_status(soft, || ready(Some(metrics::status_line(&rpc)))).await;
+        Ok(())
+    });
 }
 
 /// Takes a socket's name away when it is served no longer: who comes then hears that nothing is there.

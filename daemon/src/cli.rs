@@ -1,15 +1,15 @@
 //! The command line of `p2pd`.
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use p2p_service::{
-    config::ConfigError,
+    config::Sources,
     lifecycle::{Lifecycle, Signals},
-    logging, notify,
+    logging::{self, LogLevel, Place},
 };
 
-use crate::{App, Config};
+use crate::{App, Config, config::LOG_VARIABLE, detach, first_steps, reload::Reloading};
 
 /// How long a stop may take before what still runs is cut.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -25,26 +25,62 @@ const USAGE: u8 = 2;
 #[command(name = "p2pd", version)]
 pub struct Cli {
     /// Configuration file; the default one may be missing.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "P2PD_CONFIG")]
     config: Option<PathBuf>,
+    /// Goes before environment and file, for example store.max_size=1TiB.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
     /// Only check the configuration.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "detach")]
     check_config: bool,
+    /// Leave the terminal, for hosts without systemd.
+    #[arg(long)]
+    detach: bool,
+    /// Nothing: run the daemon.
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+/// Anything else than to run.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// What the package says after it has started the daemon.
+    #[command(hide = true)]
+    FirstSteps,
 }
 
 impl Cli {
     /// Runs until stopped.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let config = match Config::load(self.config.as_deref()) {
-            Ok(config) => config,
-            Err(error) => return complain(&error),
+        let sources = Sources {
+            file: self.config,
+            set: self.set,
         };
-        if self.check_config {
-            return ExitCode::SUCCESS;
+        let config = match Config::read(&sources) {
+            Ok(config) => config,
+            Err(error) => return complain(&error, USAGE),
+        };
+        if let Err(error) = logging::from_environment(LOG_VARIABLE) {
+            return complain(&error, USAGE);
         }
-        let result = logging::init("P2PD_LOG", &config.log.level).and_then(|()| serve(config));
-        match result {
+        if let Some(Command::FirstSteps) = self.command {
+            return first_steps::run(&config);
+        }
+        if self.check_config {
+            return print(&Config::verdict(&sources));
+        }
+        if self.detach {
+            return match detach::run(config, sources) {
+                Ok(line) => print(&line),
+                Err(refused) => complain(&refused, refused.exit_code()),
+            };
+        }
+        let level = match logging::init(LOG_VARIABLE, &config.log.level, &Place::StandardError) {
+            Ok(level) => level,
+            Err(error) => return complain(&error, 1),
+        };
+        match serve(config, sources, level, || ()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!("{error:#}");
@@ -54,19 +90,36 @@ impl Cli {
     }
 }
 
-fn complain(error: &ConfigError) -> ExitCode {
+fn complain(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
     eprintln!("p2pd: {error}");
-    ExitCode::from(USAGE)
+    ExitCode::from(code)
 }
 
-fn serve(config: Config) -> anyhow::Result<()> {
+fn print(line: &str) -> ExitCode {
+    match writeln!(std::io::stdout(), "{line}") {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// Runs until stopped; `up` is called when every listener is.
+///
+/// # Errors
+/// Why it did not come up, or that a part of it died.
+pub(crate) fn serve(
+    config: Config,
+    sources: Sources,
+    level: LogLevel,
+    up: impl FnOnce(),
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let signals = Signals::catch()?;
         let lifecycle = Lifecycle::new();
-        let app = App::build(config, lifecycle.clone()).await?;
+        let app = App::build(config, Reloading { sources, level }, lifecycle.clone()).await?;
         let running = app.spawn().await?;
-        let ended = lifecycle.run(signals, DRAIN, reload).await;
+        up();
+        let ended = lifecycle.run(signals, DRAIN, || running.reloader.reload()).await;
         running.close().await;
         ended
     });
@@ -75,9 +128,14 @@ fn serve(config: Config) -> anyhow::Result<()> {
     ended
 }
 
-/// Nothing of the configuration can change while running, so far.
-fn reload() {
-    notify::reloading();
-    tracing::warn!("what changed in the configuration needs a restart");
-    notify::ready();
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_holds_together() {
+        Cli::command().debug_assert();
+    }
 }

@@ -10,7 +10,8 @@
 //!    verified before the store takes it. When all are there the content is committed, held and announced.
 //! 5. [`store`] exports it into the descriptor that the tool passed; the tool gives it its name.
 //!
-//! [`identity`] is who this daemon is: its key, its session, its certificate. `store` and `transfer` know nothing of
+//! [`identity`] is who this daemon is: its key, its session, its certificate. What happens is told on the one bus of
+//! [`events`]. `store` and `transfer` know nothing of
 //! tonic; the gRPC handlers in `control/rpc` and `peer/rpc` only convert and call. Every task belongs to the
 //! [`p2p_service::lifecycle::Lifecycle`] and ends with it.
 
@@ -18,11 +19,16 @@ pub mod app;
 pub mod cli;
 pub mod config;
 pub mod control;
+mod detach;
 pub mod directory;
+pub mod events;
 mod failure;
+pub mod first_steps;
 pub mod identity;
 pub mod meter;
+pub mod metrics;
 pub mod peer;
+pub mod reload;
 pub mod store;
 pub mod transfer;
 pub mod user_file;

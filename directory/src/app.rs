@@ -1,13 +1,17 @@
 //! The whole program: `Config → build() → App → start()`. In `build` folders, keys and database are made or read and
 //! every socket is bound; in `start` they are served. A test boots the very same.
 
-use std::{fs::File, net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc};
+use std::{fs::File, net::SocketAddr, os::unix::fs::PermissionsExt, sync::Arc};
 
 use anyhow::Context;
+use axum::{Router, middleware::from_fn_with_state};
 use jiff::Timestamp;
 use p2p_service::{
     accept::{self, AcceptLimits, SocketName},
     lifecycle::Lifecycle,
+    logging,
+    metrics::{bind_metrics, serve_metrics},
+    notify,
     paths::{create_private_dir, default_paths, lock_dir},
 };
 use tokio::net::{TcpListener, UnixListener};
@@ -20,8 +24,9 @@ use crate::{
     clock::Clock,
     config::{Config, PROGRAM},
     leases::sweep_task,
+    metrics::{Metrics, count_requests},
     names::server_names,
-    reload::{Reload, Reloader},
+    reload::{Reload, Reloader, Reloading},
     routes,
     serving::{Limits, Origin, Protocol, Refusals, Serving},
     state::{Parts, Settings, State},
@@ -35,6 +40,7 @@ pub struct App {
     certificate: Arc<CurrentCertificate>,
     renew_at: Timestamp,
     listeners: Vec<TcpListener>,
+    metrics: Option<TcpListener>,
     addresses: Vec<SocketAddr>,
     admin: (UnixListener, SocketName),
     url: String,
@@ -79,6 +85,7 @@ impl App {
             .iter()
             .map(TcpListener::local_addr)
             .collect::<Result<Vec<_>, _>>()?;
+        let metrics = bind_metrics(config.metrics.listen)?;
         let admin = bind_admin(&config)?;
         Ok(Self {
             url: url(&names, &addresses),
@@ -87,6 +94,7 @@ impl App {
             state,
             renew_at,
             listeners,
+            metrics,
             addresses,
             admin,
             lock,
@@ -113,9 +121,9 @@ impl App {
         self.state.clone()
     }
 
-    /// Serves until the life cycle stops. `file` is what a reload reads, as it was given on the command line.
+    /// Serves until the life cycle stops. A reload goes by `reloading`.
     #[must_use]
-    pub fn start(self, lifecycle: &Lifecycle, file: Option<PathBuf>) -> Running {
+    pub fn start(self, lifecycle: &Lifecycle, reloading: Reloading) -> Running {
         let refusals = Arc::new(Refusals::default());
         let serving = |router| Serving {
             router,
@@ -123,7 +131,9 @@ impl App {
             lifecycle: lifecycle.clone(),
             refusals: refusals.clone(),
         };
-        let api = serving(routes::router(self.state.clone()));
+        let metrics = Metrics::new(self.state.clone());
+        let counted = |router: Router| router.layer(from_fn_with_state(metrics.requests(), count_requests));
+        let api = serving(counted(routes::router(self.state.clone())));
         let tls = self.certificate.served();
         let accepting = accept::serve_tls(
             self.listeners,
@@ -138,9 +148,14 @@ impl App {
                 api.clone().connection(stream, protocol, Origin::Address(from))
             },
         );
-        let admin_router = admin::server::router(self.state.clone());
+        let admin_router = counted(admin::server::router(self.state.clone()).merge(metrics.router()));
         let admin = admin::server::accept_task(self.admin, serving(admin_router));
-        let (reload, reloader) = Reload::new(self.state.clone(), self.certificate.clone(), self.config, file);
+        let (reload, reloader) = Reload::new(
+            self.state.clone(),
+            self.certificate.clone(),
+            self.config,
+            reloading,
+        );
         lifecycle.spawn("api", accepting);
         lifecycle.spawn("admin", admin);
         spawn_until_stop(lifecycle, "sweeper", sweep_task(self.state.clone()));
@@ -150,9 +165,18 @@ impl App {
             renew_task(self.certificate, self.renew_at),
         );
         spawn_until_stop(lifecycle, "reload", reload.task());
+        if let Some(listener) = self.metrics {
+            let metrics = metrics.clone();
+            let render = move || {
+                let metrics = metrics.clone();
+                async move { metrics.page().await }
+            };
+            lifecycle.spawn("metrics", serve_metrics(listener, render, lifecycle.clone()));
+        }
+        watch_over(metrics, lifecycle);
         let fingerprint = self.state.authority.fingerprint();
         tracing::info!("p2p-directory runs at {}, CA {fingerprint}", self.url);
-        p2p_service::notify::ready();
+        notify::ready();
         Running {
             reloader,
             state: self.state,
@@ -173,7 +197,9 @@ impl Running {
 /// # Errors
 /// When it cannot be built, or a task of it died.
 pub async fn run(config: Config, clock: Arc<dyn Clock>, lifecycle: Lifecycle) -> anyhow::Result<()> {
-    let running = App::build(config, clock).await?.start(&lifecycle, None);
+    let running = App::build(config, clock)
+        .await?
+        .start(&lifecycle, Reloading::default());
     lifecycle.soft().cancelled().await;
     lifecycle.tracker().close();
     lifecycle.tracker().wait().await;
@@ -195,6 +221,7 @@ pub async fn open_state(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resul
     let storage: Arc<dyn Storage> = Arc::new(storage.with_context(|| file.display().to_string())?);
     Ok(State::from(Parts {
         cluster: storage.cluster().await?,
+        state_dir: config.state_dir.clone(),
         storage,
         authority,
         grants,
@@ -206,6 +233,21 @@ pub async fn open_state(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Resul
             limits: config.limits,
         },
     }))
+}
+
+/// Counts, keeps the status line, and tells what the log left out.
+fn watch_over(metrics: Metrics, lifecycle: &Lifecycle) {
+    spawn_until_stop(lifecycle, "figures", metrics.clone().count_task());
+    let soft = lifecycle.soft().clone();
+    lifecycle.spawn("status", async move {
+        notify::keep_status(soft, || std::future::ready(metrics.status_line())).await;
+        Ok(())
+    });
+    let floods = logging::tell_floods(lifecycle.soft().clone());
+    lifecycle.spawn("log", async move {
+        floods.await;
+        Ok(())
+    });
 }
 
 /// For tasks without an end of their own.
@@ -247,7 +289,8 @@ fn bind_admin(config: &Config) -> anyhow::Result<(UnixListener, SocketName)> {
     Ok((listener, name))
 }
 
-fn url(names: &[String], addresses: &[SocketAddr]) -> String {
+/// What to show as the address of a directory with these names, that listens there.
+pub(crate) fn url(names: &[String], addresses: &[SocketAddr]) -> String {
     let name = names.first().map_or("localhost", String::as_str);
     let name = if name.contains(':') {
         format!("[{name}]")

@@ -3,15 +3,20 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use p2p_proto::UserName;
+use p2p_proto::{GroupName, UserName};
+
+use crate::admin::types::PeerRef;
 
 /// The directory and location service: accounts, who is alive, who holds what
 #[derive(Debug, Parser)]
 #[command(name = "p2p-directory", version, disable_help_subcommand = true)]
 pub struct Cli {
     /// Read this file instead of the default one
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", env = "P2P_DIRECTORY_CONFIG")]
     pub config: Option<PathBuf>,
+    /// Go before environment and file, for example liveness.lease=1m
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
     /// Print one JSON object
     #[arg(long, global = true)]
     pub json: bool,
@@ -33,6 +38,14 @@ pub enum Command {
     Init,
     /// Print the fingerprint of the CA
     CaFingerprint,
+    /// Copy the database and the keys into one archive, also while the directory runs
+    Backup {
+        /// A new file; a restore is: stop, empty the state folder, untar there, start
+        file: PathBuf,
+    },
+    /// What the package says after it has started the directory
+    #[command(hide = true)]
+    FirstSteps,
     /// Administer the directory that runs on this machine
     #[command(subcommand)]
     Admin(Admin),
@@ -44,6 +57,52 @@ pub enum Admin {
     /// Accounts
     #[command(subcommand)]
     User(UserCommand),
+    /// Groups of accounts: what is published to one is there for its members only
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Peers: the machines that accounts are logged in on
+    #[command(subcommand)]
+    Peer(PeerCommand),
+    /// What runs, until when its certificates last, how much there is of what
+    Status,
+}
+
+/// What to do with groups.
+#[derive(Debug, Subcommand)]
+pub enum GroupCommand {
+    /// Make a group, or add accounts to it
+    Add {
+        /// Its name; made when there is none
+        name: GroupName,
+        /// Accounts that become members
+        users: Vec<UserName>,
+    },
+    /// Remove accounts from a group; without accounts, remove the group, and what was published to it becomes private
+    Remove {
+        /// Its name
+        name: GroupName,
+        /// Accounts that are no members any more
+        users: Vec<UserName>,
+    },
+    /// List the groups and their members
+    List,
+}
+
+/// What to do with peers.
+#[derive(Debug, Subcommand)]
+pub enum PeerCommand {
+    /// List the peers
+    List,
+    /// Shut a peer out: its session ends, every other peer refuses it, and its key cannot log in again
+    Revoke {
+        /// Its name or id
+        peer: PeerRef,
+    },
+    /// Let a revoked peer's key log in again
+    Allow {
+        /// Its name or id
+        peer: PeerRef,
+    },
 }
 
 /// What to do with accounts.
@@ -59,6 +118,9 @@ pub enum UserCommand {
         /// It may administer
         #[arg(long)]
         admin: bool,
+        /// Make it a member of this group; may be given several times
+        #[arg(long = "group", value_name = "GROUP")]
+        groups: Vec<GroupName>,
     },
     /// List the accounts
     List,

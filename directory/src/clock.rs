@@ -55,6 +55,11 @@ impl ManualClock {
     pub fn advance(&self, by: Duration) {
         self.0.send_modify(|now| *now = after(*now, by));
     }
+
+    /// Sets it, also back.
+    pub fn set(&self, now: Timestamp) {
+        self.0.send_replace(now);
+    }
 }
 
 impl Clock for ManualClock {

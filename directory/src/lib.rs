@@ -17,6 +17,7 @@ pub mod clock;
 pub mod commands;
 pub mod config;
 pub mod leases;
+pub mod metrics;
 pub mod names;
 pub mod placement;
 pub mod problem;

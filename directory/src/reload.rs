@@ -1,12 +1,17 @@
-//! SIGHUP: the configuration is read again; what can change while running changes, and the rest is named.
+//! SIGHUP: the configuration is read again; what can change while running changes, and the rest is named. A file that is
+//! wrong changes nothing.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
+use p2p_service::{
+    config::{Sources, changes},
+    logging::LogLevel,
+};
 use tokio::sync::mpsc;
 
 use crate::{
     certificate::CurrentCertificate,
-    config::Config,
+    config::{Config, LOG_VARIABLE, PROGRAM},
     names::server_names,
     state::{Settings, State},
 };
@@ -23,23 +28,32 @@ impl Reloader {
     }
 }
 
+/// Where the configuration came from, and what changes the log.
+#[derive(Default)]
+pub struct Reloading {
+    /// Read again.
+    pub sources: Sources,
+    /// Follows `log.level`; `None` when somebody else has the log.
+    pub level: Option<LogLevel>,
+}
+
 /// Who applies a new configuration.
 pub struct Reload {
     state: Arc<State>,
     certificate: Arc<CurrentCertificate>,
     current: Config,
-    file: Option<PathBuf>,
+    reloading: Reloading,
     asked: mpsc::Receiver<()>,
 }
 
 impl Reload {
-    /// Applies what the file says when asked to.
+    /// Applies what the sources say when asked to.
     #[must_use]
     pub fn new(
         state: Arc<State>,
         certificate: Arc<CurrentCertificate>,
         current: Config,
-        file: Option<PathBuf>,
+        reloading: Reloading,
     ) -> (Self, Reloader) {
         let (sender, asked) = mpsc::channel(1);
         (
@@ -47,7 +61,7 @@ impl Reload {
                 state,
                 certificate,
                 current,
-                file,
+                reloading,
                 asked,
             },
             Reloader(sender),
@@ -61,64 +75,54 @@ impl Reload {
     pub async fn task(mut self) -> anyhow::Result<()> {
         while self.asked.recv().await.is_some() {
             p2p_service::notify::reloading();
-            match Config::load(self.file.as_deref()) {
-                Ok(new) => self.apply(new),
-                Err(error) => tracing::error!("not reloaded: {error}"),
+            match Config::read(&self.reloading.sources) {
+                Ok(new) => self.change_to(new),
+                Err(error) => tracing::error!("not reloaded, all stays as it was: {error}"),
             }
             p2p_service::notify::ready();
         }
         Ok(())
     }
 
-    fn apply(&mut self, new: Config) {
-        for key in needs_restart(&self.current, &new) {
-            tracing::warn!("{key} changed: it takes a restart (systemctl restart p2p-directory)");
+    fn change_to(&mut self, new: Config) {
+        let changes = changes(&self.current.entries(), &new.entries());
+        self.current = self.current.take(new);
+        // The line must be seen, whichever of the two levels shows it.
+        let early = tracing::enabled!(tracing::Level::INFO);
+        if early {
+            changes.log(PROGRAM);
         }
+        self.apply();
+        if !early {
+            changes.log(PROGRAM);
+        }
+        let level = changes
+            .applied
+            .iter()
+            .any(|change| change.starts_with("log.level "));
+        let pinned = self.reloading.level.as_ref().and_then(LogLevel::pinned);
+        if level && pinned.is_some() {
+            tracing::info!("what is logged says {LOG_VARIABLE}, before log.level");
+        }
+    }
+
+    /// Hands what counts from now on to those who go by it.
+    fn apply(&self) {
+        let Config {
+            liveness,
+            session,
+            limits,
+            ..
+        } = self.current;
         self.state.set_settings(Settings {
-            liveness: new.liveness,
-            session: new.session,
-            limits: new.limits,
+            liveness,
+            session,
+            limits,
         });
         // The host's own addresses may have changed as well.
-        self.certificate.rename(server_names(&new.api.names));
-        self.current.api.names = new.api.names;
-        tracing::info!("configuration reloaded");
-    }
-}
-
-/// Keys that differ and cannot change while running.
-fn needs_restart(current: &Config, new: &Config) -> Vec<&'static str> {
-    [
-        ("state_dir", current.state_dir != new.state_dir),
-        ("runtime_dir", current.runtime_dir != new.runtime_dir),
-        ("api.listen", current.api.listen != new.api.listen),
-        ("database.url", current.database != new.database),
-        ("log.level", current.log != new.log),
-        ("metrics.listen", current.metrics != new.metrics),
-    ]
-    .into_iter()
-    .filter_map(|(key, differs)| differs.then_some(key))
-    .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{Log, LogLevel};
-
-    #[test]
-    fn what_cannot_change_is_named() {
-        let current = Config::default();
-        let new = Config {
-            log: Log {
-                level: LogLevel::Debug,
-            },
-            api: crate::config::Api {
-                listen: Vec::new(),
-                ..Default::default()
-            },
-            ..current.clone()
-        };
-        assert_eq!(needs_restart(&current, &new), ["api.listen", "log.level"]);
+        self.certificate.rename(server_names(&self.current.api.names));
+        if let Some(level) = &self.reloading.level {
+            level.set(&self.current.log.level);
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::PathBuf,
     sync::{Arc, RwLock},
 };
 
@@ -35,6 +36,10 @@ pub struct State {
     pub grants: Grants,
     /// The cluster's id.
     pub cluster: Uuid,
+    /// Where the keys and the database are.
+    pub state_dir: PathBuf,
+    /// When the program started.
+    pub started_at: Timestamp,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// Slows guessing.
@@ -71,6 +76,8 @@ pub struct Parts {
     pub grants: Grants,
     /// The cluster's id.
     pub cluster: Uuid,
+    /// Where the keys and the database are.
+    pub state_dir: PathBuf,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// Tells the time.
@@ -86,6 +93,8 @@ impl From<Parts> for State {
             authority: parts.authority,
             grants: parts.grants,
             cluster: parts.cluster,
+            state_dir: parts.state_dir,
+            started_at: parts.clock.now(),
             passwords: parts.passwords,
             throttle: Throttle::default(),
             requests: Rate::default(),

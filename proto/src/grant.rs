@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use data_encoding::BASE64URL_NOPAD;
 use ring::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{hash::ContentHash, peer_id::PeerId};
@@ -146,7 +147,7 @@ fn encode(value: &impl Serialize) -> String {
 }
 
 /// A public key that grants are checked with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct GrantKey {
     /// The key's name in a token's header.
     pub kid: String,

@@ -10,6 +10,7 @@ pub mod grant;
 pub mod hash;
 pub mod index;
 pub mod name;
+pub mod openapi;
 pub mod pattern;
 pub mod peer_id;
 pub mod rest;
@@ -24,8 +25,11 @@ pub use byte_count::ByteCount;
 pub use failure::{Failure, FailureKind};
 pub use file_ref::FileRef;
 pub use hash::ContentHash;
-pub use name::{FileName, PeerName, UserName, Visibility};
+pub use name::{FileName, GroupName, PeerName, UserName, Visibility};
 pub use peer_id::{PeerId, PeerIdentity};
+
+/// The contracts of package `p2p.v1` themselves: a `google.protobuf.FileDescriptorSet`, encoded.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/p2p.v1.bin"));
 
 /// The level of the REST API that this build speaks; both sides send theirs and use the lower one.
 pub const API_LEVEL: u32 = 1;

@@ -38,7 +38,7 @@ pub enum BadName {
         max: usize,
     },
     /// Not a visibility.
-    #[error("visibility is \"public\" or \"private\"")]
+    #[error("visibility is \"public\", \"private\" or \"group:NAME\"")]
     Visibility,
 }
 
@@ -169,24 +169,101 @@ text_type!(FileName);
 text_type!(UserName);
 text_type!(PeerName);
 
-/// Who may see a name.
+/// What the text of a group's visibility begins with.
+const GROUP: &str = "group:";
+
+/// The longest name of a group, in bytes.
+const MAX_GROUP: usize = 32;
+
+/// The name of a group of accounts: `[a-z0-9][a-z0-9._-]{0,31}`. Kept inline, as the text of its visibility, so that a
+/// [`Visibility`] stays a plain value.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct GroupName {
+    text: [u8; GROUP.len() + MAX_GROUP],
+    length: u8,
+}
+
+impl GroupName {
+    /// The name as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.visibility()[GROUP.len()..]
+    }
+
+    fn visibility(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.length.into()]).expect("a checked name is ASCII")
+    }
+}
+
+impl FromStr for GroupName {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        let whole = format!("{GROUP}{}", check_label(text, "a group name", MAX_GROUP)?);
+        let mut text = [0; GROUP.len() + MAX_GROUP];
+        text[..whole.len()].copy_from_slice(whole.as_bytes());
+        let length = u8::try_from(whole.len()).map_err(|_| BadName::TooLong)?;
+        Ok(Self { text, length })
+    }
+}
+
+impl TryFrom<String> for GroupName {
+    type Error = BadName;
+
+    fn try_from(text: String) -> Result<Self, BadName> {
+        text.parse()
+    }
+}
+
+impl From<GroupName> for String {
+    fn from(name: GroupName) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
+impl fmt::Display for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl fmt::Debug for GroupName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
+    }
+}
+
+/// Who may see a name. Its owner always may.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(try_from = "String", into = "String")]
 pub enum Visibility {
     /// Every account of the directory.
     #[default]
     Public,
     /// The owner's account, on any of its peers.
     Private,
+    /// The accounts that are members of the group now.
+    Group(GroupName),
 }
 
 impl Visibility {
-    /// As it is written.
+    /// As it is written: `public`, `private` or `group:NAME`.
     #[must_use]
-    pub const fn as_str(self) -> &'static str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Public => "public",
             Self::Private => "private",
+            Self::Group(name) => name.visibility(),
+        }
+    }
+
+    /// The group, if it is that of one.
+    #[must_use]
+    pub const fn group(&self) -> Option<GroupName> {
+        match self {
+            Self::Group(name) => Some(*name),
+            Self::Public | Self::Private => None,
         }
     }
 }
@@ -198,8 +275,25 @@ impl FromStr for Visibility {
         match text {
             "public" => Ok(Self::Public),
             "private" => Ok(Self::Private),
-            _ => Err(BadName::Visibility),
+            _ => {
+                let name = text.strip_prefix(GROUP).ok_or(BadName::Visibility)?;
+                name.parse().map(Self::Group)
+            }
         }
+    }
+}
+
+impl TryFrom<String> for Visibility {
+    type Error = BadName;
+
+    fn try_from(text: String) -> Result<Self, BadName> {
+        text.parse()
+    }
+}
+
+impl From<Visibility> for String {
+    fn from(visibility: Visibility) -> Self {
+        visibility.as_str().to_owned()
     }
 }
 
@@ -266,6 +360,37 @@ mod tests {
         for bad in ["", "Ana", "-a", "_a", ".a", "a b", "a/b", "ä", &"a".repeat(33)] {
             assert!(bad.parse::<UserName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_visibility_has_one_spelling() {
+        let longest = format!("group:{}", "g".repeat(32));
+        for good in ["public", "private", "group:lab", "group:0.a_b-c", &longest] {
+            let visibility: Visibility = good.parse().unwrap();
+            assert_eq!(
+                (visibility.as_str(), visibility.to_string()),
+                (good, good.to_owned())
+            );
+            let json = serde_json::to_string(&visibility).unwrap();
+            assert_eq!(json, format!("\"{good}\""));
+            assert_eq!(serde_json::from_str::<Visibility>(&json).unwrap(), visibility);
+        }
+        let too_long = format!("group:{}", "g".repeat(33));
+        for bad in [
+            "",
+            "Public",
+            "group",
+            "group:",
+            "group:Lab",
+            "group:a b",
+            "group:\u{e4}",
+            &too_long,
+        ] {
+            assert!(bad.parse::<Visibility>().is_err(), "{bad}");
+        }
+        let lab: Visibility = "group:lab".parse().unwrap();
+        assert_eq!(lab.group().unwrap().as_str(), "lab");
+        assert_ne!(lab, "group:la".parse().unwrap());
     }
 
     proptest! {

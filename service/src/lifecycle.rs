@@ -128,7 +128,7 @@ impl Lifecycle {
         self.tracker.close();
         tokio::select! {
             _ = timeout(drain, self.tracker.wait()) => {}
-            () = signals.stop() => tracing::warn!("second signal: stopping now"),
+            () = signals.stop() => tracing::info!("second signal: stopping now"),
         }
         self.hard.cancel();
         if timeout(HARD, self.tracker.wait()).await.is_err() {

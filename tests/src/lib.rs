@@ -1,21 +1,27 @@
 //! Boots the real programs for whole-system tests: a directory and peers, each in a folder of its own below a temporary
 //! one, on free loopback ports. Whatever was started is ended when its handle is dropped.
 
+pub mod calls;
 pub mod check;
+pub mod control;
 pub mod data;
 pub mod directory;
 pub mod forge;
 pub mod fuzz;
 pub mod hanging;
+pub mod help;
 pub mod http2;
+pub mod lab;
 pub mod liar;
 pub mod line;
 pub mod listener;
 pub mod machine;
 pub mod meddler;
+pub mod normal;
 pub mod peer;
 pub mod process;
 pub mod proxy;
+pub mod schema;
 pub mod terminal;
 pub mod torture;
 pub mod visitor;

@@ -78,6 +78,7 @@ fn wrong_usage_is_refused() {
     for line in [
         &["frobnicate"][..],
         &["upload"],
+        &["upload", "x", "--visibility", "group:Lab"],
         &["upload", "x", "--visibility", "nobody"],
         &["upload", "x", "--name", "../x"],
         &["upload", "x", "--name", "a\u{202e}b"],

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use p2p_proto::{Failure, PeerName, rest, v1};
 
 use crate::{
+    events,
     identity::session::Session,
     store::HeldFile,
     transfer::{
@@ -31,6 +32,22 @@ pub fn publication(from: &rest::publications::Publication) -> v1::Publication {
     }
 }
 
+/// Something that happened.
+pub fn happened(from: &events::Event) -> v1::Event {
+    let what = &from.what;
+    v1::Event {
+        id: from.place.to_string(),
+        at: from.at.to_string(),
+        r#type: what.word().into(),
+        message: what.line(),
+        publication: what.publication().map(publication),
+        transfer_id: what.transfer().map(|of| of.id.to_string()).unwrap_or_default(),
+        peer: what.peer().map(|(name, _)| name.to_string()).unwrap_or_default(),
+        user: what.user().map(ToString::to_string).unwrap_or_default(),
+        reason: what.reason(),
+    }
+}
+
 /// A session, without its secrets.
 pub fn session(from: &Session) -> v1::Session {
     let record = &from.record;
@@ -49,7 +66,7 @@ pub fn session(from: &Session) -> v1::Session {
 pub fn held(from: &HeldFile) -> v1::HeldFile {
     v1::HeldFile {
         publication: Some(publication(&from.publication)),
-        pinned: false,
+        pinned: from.pinned,
         state: if from.damaged.is_some() {
             "damaged"
         } else {
@@ -155,8 +172,8 @@ pub fn transfer(from: &Transfer) -> v1::Transfer {
             State::Failed(failure) => Some(v1_failure(failure)),
             _ => None,
         },
-        priority: "normal".into(),
-        limit: None,
+        priority: from.priority().word().into(),
+        limit: from.limit(),
     }
 }
 

@@ -81,7 +81,7 @@ pub async fn serve(listener: UnixListener, slots: Arc<Slots>, lifecycle: Lifecyc
                 () = soft.cancelled() => return,
             };
             if said.may_say(uid) {
-                tracing::warn!("user {uid} passed no file: {why}");
+                tracing::info!("user {uid} passed no file: {why}");
             }
         }
     });

@@ -5,7 +5,7 @@
 use p2p_proto::{Failure, FailureKind};
 
 use super::rpc::ControlRpc;
-use crate::transfer::progress::Transfer;
+use crate::{events::Event, identity::session::Account, transfer::progress::Transfer};
 
 /// The user whose sessions are the machine's.
 const ROOT: u32 = 0;
@@ -14,7 +14,7 @@ impl ControlRpc {
     /// This user may use the session.
     pub(super) fn acts(&self, uid: u32) -> bool {
         let maker = self.sessions.made_by();
-        uid == ROOT || maker == ROOT || uid == maker || self.config.control.shared_session
+        uid == ROOT || maker == ROOT || uid == maker || self.config.now().control.shared_session
     }
 
     /// The same, or the sentence that says whose session it is.
@@ -42,7 +42,25 @@ impl ControlRpc {
 
     /// This user may see the transfer, and steer it.
     pub(super) fn sees(&self, uid: u32, transfer: &Transfer) -> bool {
-        uid == ROOT || transfer.uid == Some(uid) || uid == self.sessions.made_by()
+        self.sees_begun_by(uid, transfer.uid)
+    }
+
+    /// The same of a transfer that this user began; none for a peer.
+    fn sees_begun_by(&self, uid: u32, begun_by: Option<u32>) -> bool {
+        uid == ROOT || begun_by == Some(uid) || uid == self.sessions.made_by()
+    }
+
+    /// This user may hear of it. What names a transfer is for those who may see that, what names a file or a peer for those
+    /// who may use the session; and what names anything, for the account only whose it is.
+    pub(super) fn hears(&self, uid: u32, event: &Event) -> bool {
+        let own =
+            event.account.is_none() || event.account == self.sessions.account().as_ref().map(Account::id);
+        let what = &event.what;
+        match what.transfer() {
+            Some(transfer) => own && self.acts(uid) && self.sees_begun_by(uid, transfer.begun_by),
+            None if what.publication().is_some() || what.peer().is_some() => own && self.acts(uid),
+            None => own || what.user().is_none(),
+        }
     }
 
     async fn not_yours(&self, what: &str) -> Failure {

@@ -6,6 +6,7 @@ use p2p_proto::{
     Failure, FailureKind,
     rest::{
         PREFIX,
+        events::{Events, MAX_EVENTS},
         index::{IndexDelta, IndexResponse},
         location::{LocateResponse, PeersResponse},
         placement::{PlaceRequest, PlaceResponse},
@@ -14,7 +15,10 @@ use p2p_proto::{
             FileInfo, Publication, PublishRequest, RefQuery, ReleaseRequest, SearchQuery, SearchResponse,
         },
         reports::ReportRequest,
-        session::{Credentials, LoginRequest, LoginResponse, PingRequest, PingResponse, RenewRequest},
+        session::{
+            Credentials, LoginRequest, LoginResponse, PasswordRequest, PingRequest, PingResponse,
+            RenewRequest,
+        },
     },
 };
 use reqwest::{Method, RequestBuilder, Response};
@@ -35,6 +39,14 @@ pub struct DirectoryClient {
     url: String,
     host: String,
     token: Option<String>,
+}
+
+/// What is asked of `GET /events`.
+#[derive(Serialize)]
+struct EventsQuery {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<Uuid>,
+    limit: usize,
 }
 
 /// A refusal, in the words of the directory or of the way to it.
@@ -99,6 +111,30 @@ impl DirectoryClient {
     /// See [`Self::login`].
     pub async fn renew(&self, body: RenewRequest) -> Result<Credentials, Refused> {
         self.send(Method::POST, "/session/renew", |r| r.json(&body)).await
+    }
+
+    /// `POST /me/password`.
+    ///
+    /// # Errors
+    /// `CredentialsRefused` when the password is not the one now, `Usage` for a new one that is not taken; see
+    /// [`Self::login`].
+    pub async fn change_password(&self, body: PasswordRequest) -> Result<(), Refused> {
+        let request = self.request(Method::POST, "/me/password").json(&body);
+        let response = request.send().await.map_err(|error| self.away(&error))?;
+        if response.status().is_success() {
+            return Ok(());
+        }
+        let problem = self.problem(response).await?;
+        let refused = match problem.kind() {
+            Some(ProblemKind::BadCredentials) => "refused the old password",
+            Some(ProblemKind::TooMany) => "has had too many wrong passwords",
+            _ => return Err(self.refusal(problem)),
+        };
+        let next = problem
+            .retry_after_s
+            .map(|seconds| format!(". Next try in {seconds} s."));
+        let message = format!("{} {refused}{}", self.host, next.unwrap_or_default());
+        Err(Failure::new(FailureKind::CredentialsRefused, message))
     }
 
     /// `POST /logout`.
@@ -258,6 +294,15 @@ impl DirectoryClient {
             .map(drop)
     }
 
+    /// `GET /events`: what happened after this event, the oldest first; without one only where to begin.
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn events(&self, after: Option<Uuid>) -> Result<Events, Refused> {
+        let limit = MAX_EVENTS;
+        self.get("/events", &EventsQuery { after, limit }).await
+    }
+
     async fn get<T: DeserializeOwned>(&self, path: &str, query: &impl Serialize) -> Result<T, Refused> {
         self.send(Method::GET, path, |r| r.query(query)).await
     }
@@ -327,7 +372,7 @@ impl DirectoryClient {
                 FailureKind::CredentialsRefused,
                 next(format!("{host}: too many failed logins")),
             ),
-            Some(ProblemKind::NoSession) => Failure::not_logged_in(),
+            Some(ProblemKind::NoSession) => ended(&detail),
             Some(ProblemKind::Forbidden) => Failure::new(FailureKind::NotPermitted, detail),
             Some(ProblemKind::NotFound) => Failure::new(FailureKind::NotFound, detail),
             Some(ProblemKind::Ambiguous) => {
@@ -368,6 +413,15 @@ impl DirectoryClient {
             _ => self.unreachable(&format!("cannot be reached: {}", root_cause(error))),
         }
     }
+}
+
+/// What the directory says of a session that an administrator ended, in its words.
+fn ended(detail: &str) -> Failure {
+    let mut failure = Failure::not_logged_in();
+    if let Some(reason) = detail.strip_prefix("the session has ended: an administrator ") {
+        failure.message = format!("not logged in: an administrator {reason}");
+    }
+    failure
 }
 
 /// `DnsName("dir")` and `IpAddress(10.0.0.4)` as they are written in a configuration.

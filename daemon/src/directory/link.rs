@@ -26,10 +26,14 @@ pub struct LinkState {
     pub reachable: bool,
     /// The last ping failed; false too before the first one.
     pub failing: bool,
+    /// Why it failed, or what that ping was for: a certificate.
+    pub why: Option<String>,
     /// When a ping was last answered.
     pub last_ping_at: Option<Timestamp>,
     /// The directory's clock minus ours, in seconds.
     pub skew_s: i64,
+    /// How many peers are online, this one too, as the directory said last.
+    pub peers_online: Option<u64>,
     /// Peers whose certificates no longer count.
     pub denied: Arc<HashSet<PeerId>>,
     /// Whose list that is, and which.
@@ -115,6 +119,7 @@ impl Link {
             back = !state.reachable;
             state.reachable = true;
             state.failing = false;
+            state.why = None;
             state.last_ping_at = Some(now);
             state.skew_s = directory_clock.as_second() - now.as_second();
             if let Some(deny) = deny {
@@ -129,6 +134,15 @@ impl Link {
         });
         self.keep();
         back
+    }
+
+    /// So many peers are online; `None` when the directory does not say.
+    pub fn peers_online(&self, online: Option<u64>) {
+        self.state.send_if_modified(|state| {
+            let changed = state.peers_online != online;
+            state.peers_online = online;
+            changed
+        });
     }
 
     /// Writes the list unless it is written; what failed is tried again with the next answer.
@@ -148,13 +162,14 @@ impl Link {
         }
     }
 
-    /// A ping failed. True when the one before did not.
-    pub fn failed(&self) -> bool {
+    /// A ping failed, for this reason. True when the one before did not.
+    pub fn failed(&self, why: &str) -> bool {
         let mut lost = false;
         self.state.send_modify(|state| {
             lost = state.reachable;
             state.reachable = false;
             state.failing = true;
+            state.why = Some(why.to_owned());
         });
         lost
     }
@@ -179,8 +194,8 @@ mod tests {
         assert!(!link.state().reachable && !link.state().failing);
         assert!(link.answered(CLUSTER, Timestamp::now(), None));
         assert!(link.state().reachable && !link.state().failing);
-        assert!(link.failed());
-        assert!(!link.failed());
+        assert!(link.failed("gone"));
+        assert!(!link.failed("gone"));
         assert!(!link.state().reachable && link.state().failing);
         assert!(link.answered(CLUSTER, Timestamp::now(), None));
         assert!(!link.state().failing);

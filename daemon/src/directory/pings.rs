@@ -6,13 +6,15 @@ use std::{sync::Arc, time::Duration};
 use p2p_proto::{Failure, FailureKind, rest::session::PingRequest};
 use tokio_util::sync::CancellationToken;
 
-use super::{index::Announcer, link::Link};
+use super::{happenings, index::Announcer, link::Link};
 use crate::{
-    config::Config,
+    config::Live,
+    events::{Bus, What},
     identity::{
         address, renew,
         session::{Session, Sessions},
     },
+    metrics,
     store::Store,
     transfer::Transfers,
 };
@@ -27,7 +29,7 @@ const FAREWELL: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub struct Pinger {
     /// Configuration: what to advertise.
-    pub config: Arc<Config>,
+    pub config: Live,
     /// The peer port's addresses.
     pub listening: Vec<std::net::SocketAddr>,
     /// The session.
@@ -40,6 +42,8 @@ pub struct Pinger {
     pub link: Link,
     /// What runs.
     pub transfers: Transfers,
+    /// What happens.
+    pub bus: Bus,
 }
 
 /// Pings until `soft`, then says goodbye: the lease ends at once, the session stays.
@@ -66,7 +70,7 @@ pub async fn pings_task(pinger: Pinger, soft: CancellationToken) -> anyhow::Resu
     if let Some(session) = pinger.sessions.current() {
         let farewell = pinger.ping(&session, true);
         if !matches!(tokio::time::timeout(FAREWELL, farewell).await, Ok(Ok(()))) {
-            tracing::warn!("the directory was not told of the stop; the lease ends by itself");
+            tracing::info!("the directory was not told of the stop; the lease ends by itself");
         }
     }
     Ok(())
@@ -93,16 +97,22 @@ impl Pinger {
                 interval.min(renew::due_in(session).max(Duration::from_secs(1)))
             }
             Err(failure) if failure.kind == FailureKind::NotLoggedIn => {
-                tracing::warn!("the directory ended the session");
-                self.link.failed();
-                if let Err(error) = self.sessions.end("the directory ended the session") {
+                let told = failure.message.strip_prefix("not logged in: ");
+                let reason = told.unwrap_or("the directory ended the session");
+                tracing::warn!("the session has ended: {reason}");
+                self.link.failed(&failure.message);
+                if let Err(error) = self.sessions.end(reason) {
                     tracing::error!("{error}");
                 }
                 interval
             }
             Err(failure) => {
-                if self.link.failed() || *failures == 0 {
+                if self.link.failed(&failure.message) || *failures == 0 {
                     tracing::warn!("directory away: {failure}");
+                    self.bus.tell(What::DirectoryAway {
+                        directory: session.directory_host().to_owned(),
+                        reason: failure.to_string(),
+                    });
                 }
                 *failures = failures.saturating_add(1);
                 backoff(interval, *failures)
@@ -112,27 +122,35 @@ impl Pinger {
 
     async fn ping(&self, session: &Session, leaving: bool) -> Result<(), Failure> {
         let usage = self.store.usage().await?;
+        let config = self.config.now();
         let request = PingRequest {
-            addresses: address::advertised(&self.config.peer.advertise, &self.listening).await,
+            addresses: address::advertised(&config.peer.advertise, &self.listening).await,
             index: self.store.index_state().await?,
             free_bytes: usage.free_bytes,
             files: usage.files,
             active_transfers: self.transfers.active(),
             deny_version: self.link.deny_version(session.record.cluster),
             leaving,
-            accept_copies: self.config.store.accept_copies,
+            accept_copies: config.store.accept_copies,
         };
-        let answer = session.client.ping(&request).await?;
+        let answer = session.client.ping(&request).await;
+        metrics::pinged(answer.is_ok());
+        let answer = answer?;
         if leaving {
             return Ok(());
         }
+        self.link.peers_online(answer.peers_online);
         if self
             .link
             .answered(session.record.cluster, answer.now, answer.deny)
         {
             tracing::info!("{} answers", session.directory_host());
+            self.bus.tell(What::DirectoryBack {
+                directory: session.directory_host().to_owned(),
+            });
             self.transfers.look_again();
         }
+        happenings::hear(&self.bus, session, answer.last_event).await;
         self.announcer.reconcile(session, answer.index).await
     }
 }

@@ -3,10 +3,15 @@
 use std::{
     collections::BTreeSet,
     net::{IpAddr, SocketAddr},
+    sync::LazyLock,
 };
 
 use nix::ifaddrs::getifaddrs;
 use p2p_proto::{PEER_PORT, PeerName, rest::session::MAX_ADDRESSES};
+use p2p_service::once::OncePerMinute;
+
+/// What was said of names that cannot be resolved.
+static SAID: LazyLock<OncePerMinute<String>> = LazyLock::new(OncePerMinute::default);
 
 /// The addresses to advertise: the configured ones, resolved; else those this peer listens on, where a listener on all
 /// addresses stands for each address of this host. Loopback counts only when there is nothing else. At most
@@ -16,10 +21,11 @@ pub async fn advertised(configured: &[String], listening: &[SocketAddr]) -> Vec<
     for text in configured {
         match resolve(text).await {
             Ok(addresses) => found.extend(addresses),
-            Err(error) => tracing::warn!(
-                address = text,
-                "an advertised address cannot be resolved: {error}"
-            ),
+            // Each ping asks.
+            Err(error) if SAID.may_say(text.clone()) => {
+                tracing::warn!("{text} in peer.advertise cannot be resolved: {error}");
+            }
+            Err(_) => {}
         }
     }
     if configured.is_empty() {

@@ -97,7 +97,7 @@ pub async fn login(
     if let Err(refused) = make_place_for(sessions, store, &record).await {
         let fresh = DirectoryClient::new(url.as_str(), &ca.pem, Some(&record.token))?;
         if let Err(error) = fresh.logout().await {
-            tracing::warn!("the refused session could not be ended at the directory: {error}");
+            tracing::info!("the refused session could not be ended at the directory: {error}");
         }
         return Err(refused);
     }
@@ -185,7 +185,7 @@ pub async fn logout(sessions: &Sessions) -> Result<bool, Failure> {
         // Over there already.
         Err(failure) if failure.kind == FailureKind::NotLoggedIn => true,
         Err(failure) => {
-            tracing::warn!("the directory was not told of the logout: {failure}");
+            tracing::info!("the directory was not told of the logout: {failure}");
             false
         }
     };

@@ -2,9 +2,11 @@
 //! directory gave that key.
 //!
 //! [`key`] owns the key, [`session`] what is known of the current session and its file, [`trust`] the first contact with
-//! a directory, [`certificate`] what certificates say and the TLS that is made of them, [`login`] the two ways in and out.
+//! a directory, [`certificate`] what certificates say and the TLS that is made of them, [`login`] the two ways in and out,
+//! [`by_config`] the machine's own way in.
 
 pub mod address;
+pub mod by_config;
 pub mod certificate;
 pub mod directory_url;
 pub mod key;

@@ -26,7 +26,12 @@ use super::{
     key::{PeerKey, write_private},
     trust::TrustedCa,
 };
-use crate::directory::client::DirectoryClient;
+use crate::{
+    directory::client::DirectoryClient,
+    events::{Bus, Teller, What},
+    peer::dials::Dials,
+    store::AccountId,
+};
 
 /// What is written of a session. Holds the bearer token: never printed.
 #[derive(Clone, Serialize, Deserialize)]
@@ -90,10 +95,12 @@ pub struct Session {
     pub client: DirectoryClient,
     /// Checks grants.
     pub verifier: Verifier,
+    /// Who could not be dialled lately.
+    pub dials: Dials,
 }
 
 impl Session {
-    fn new(record: SessionRecord, key: &PeerKey) -> Result<Self, Failure> {
+    fn new(record: SessionRecord, key: &PeerKey, dials: &Dials) -> Result<Self, Failure> {
         let internal =
             |error: certificate::CertificateError| Failure::new(FailureKind::Internal, error.to_string());
         let ca = certificate::certificates(&record.ca).map_err(internal)?;
@@ -112,6 +119,7 @@ impl Session {
             tls,
             client,
             verifier,
+            dials: dials.clone(),
         })
     }
 
@@ -156,6 +164,17 @@ pub struct Account {
     pub user: UserName,
 }
 
+impl Account {
+    /// Which it is, without its name.
+    #[must_use]
+    pub const fn id(&self) -> AccountId {
+        AccountId {
+            cluster: self.cluster,
+            user: self.user_id,
+        }
+    }
+}
+
 /// The session and what is remembered of earlier ones.
 pub struct Sessions {
     key: PeerKey,
@@ -165,6 +184,8 @@ pub struct Sessions {
     current: watch::Sender<Option<Arc<Session>>>,
     server_tls: watch::Sender<Option<Arc<ServerConfig>>>,
     ended: Mutex<Option<String>>,
+    teller: Teller,
+    dials: Dials,
 }
 
 impl Sessions {
@@ -184,15 +205,27 @@ impl Sessions {
             current: watch::Sender::new(None),
             server_tls: watch::Sender::new(None),
             ended: Mutex::new(None),
+            teller: Teller::default(),
+            dials: Dials::default(),
         };
         if let Some(record) = read_json::<SessionRecord>(&sessions.file)? {
             if record.session_expires_at > Timestamp::now() {
-                sessions.put(Session::new(record, &sessions.key)?);
+                sessions.put(Session::new(record, &sessions.key, &sessions.dials)?);
             } else {
                 sessions.end("the session has ended; log in again")?;
             }
         }
         Ok(sessions)
+    }
+
+    /// From now on it tells when a session begins and ends; also when the last one ended by itself before.
+    pub fn tells(&self, bus: Bus) {
+        bus.is_of(self.account().as_ref().map(Account::id));
+        self.teller.tells(bus);
+        let ended = lock(&self.ended).clone();
+        if let (Some(reason), Some(Account { user, .. })) = (ended, self.account()) {
+            self.teller.tell(What::SessionEnded { user, reason });
+        }
     }
 
     /// The key of this daemon.
@@ -220,13 +253,31 @@ impl Sessions {
     /// `NotLoggedIn`.
     pub fn require(&self) -> Result<Arc<Session>, Failure> {
         self.current().ok_or_else(|| {
-            let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone();
             let mut failure = Failure::not_logged_in();
-            if let Some(reason) = ended {
+            if let Some(reason) = self.why_ended() {
                 failure.message = format!("not logged in: {reason}");
             }
             failure
         })
+    }
+
+    /// Why the last session ended, when nobody here asked for that, and no other one began since.
+    #[must_use]
+    pub fn why_ended(&self) -> Option<String> {
+        lock(&self.ended).clone()
+    }
+
+    /// Why there is no session, for whoever asks next.
+    pub fn say_why(&self, reason: &str) {
+        if self.current().is_none() {
+            *lock(&self.ended) = Some(reason.to_owned());
+        }
+    }
+
+    /// Who could not be dialled lately.
+    #[must_use]
+    pub const fn dials(&self) -> &Dials {
+        &self.dials
     }
 
     /// Follows the session as it comes, renews and goes.
@@ -278,7 +329,16 @@ impl Sessions {
     /// # Errors
     /// When the record does not fit this daemon's key, or cannot be written.
     pub fn begin(&self, record: SessionRecord) -> Result<Arc<Session>, Failure> {
-        let session = Session::new(record, &self.key)?;
+        let session = self.write(record)?;
+        self.teller.tell(What::SessionBegan {
+            user: session.record.user.clone(),
+            directory: session.directory_host().to_owned(),
+        });
+        Ok(self.put(session))
+    }
+
+    fn write(&self, record: SessionRecord) -> Result<Session, Failure> {
+        let session = Session::new(record, &self.key, &self.dials)?;
         let record = &session.record;
         {
             let mut known = self.known();
@@ -293,7 +353,10 @@ impl Sessions {
             write_json(&self.known_file, &*known)?;
         }
         write_json(&self.file, record)?;
-        Ok(self.put(session))
+        if let Some(bus) = self.teller.bus() {
+            bus.is_of(self.account().as_ref().map(Account::id));
+        }
+        Ok(session)
     }
 
     /// Replaces what a renewal brought, unless the session has ended or changed meanwhile.
@@ -305,7 +368,8 @@ impl Sessions {
             .current()
             .is_some_and(|session| session.record.token == record.token);
         if same {
-            self.begin(record).map(drop)
+            self.put(self.write(record)?);
+            Ok(())
         } else {
             Ok(())
         }
@@ -316,20 +380,25 @@ impl Sessions {
     /// # Errors
     /// When the file cannot be removed: the session is over in memory all the same.
     pub fn end(&self, reason: &str) -> Result<(), Failure> {
-        self.current.send_replace(None);
+        let ended = self.current.send_replace(None);
         self.server_tls.send_replace(None);
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) =
-            Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+        *lock(&self.ended) = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
         let removed = match fs::remove_file(&self.file) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             other => other,
         };
+        if let Some(session) = ended {
+            self.teller.tell(What::SessionEnded {
+                user: session.record.user.clone(),
+                reason: reason.to_owned(),
+            });
+        }
         removed.map_err(|error| file_failure(&self.file, &error))
     }
 
     fn put(&self, session: Session) -> Arc<Session> {
         let session = Arc::new(session);
-        *self.ended.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *lock(&self.ended) = None;
         self.server_tls
             .send_replace(Some(Arc::clone(&session.tls.server)));
         self.current.send_replace(Some(Arc::clone(&session)));
@@ -337,8 +406,12 @@ impl Sessions {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.known)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn file_failure(path: &Path, error: &dyn std::fmt::Display) -> Failure {

@@ -14,6 +14,7 @@ use crate::{
     directory::link::Link,
     identity::session::Sessions,
     store::{Content, Store, StoreError},
+    transfer::limits::Limits,
 };
 
 /// Why a peer gets nothing.
@@ -89,6 +90,7 @@ pub struct Access {
     authority: Arc<dyn Authority>,
     store: Store,
     opening: Arc<Semaphore>,
+    limits: Limits,
 }
 
 /// A content that a peer may read while its grant lasts.
@@ -107,7 +109,20 @@ impl Access {
             authority,
             store,
             opening: Arc::new(Semaphore::new(OPENING)),
+            limits: Limits::default(),
         }
+    }
+
+    /// The same, and what is read goes out within these limits.
+    #[must_use]
+    pub fn within(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// How fast what is read may go out.
+    #[must_use]
+    pub const fn limits(&self) -> &Limits {
+        &self.limits
     }
 
     /// The content that the token lets this peer read.

@@ -90,9 +90,12 @@ async fn connect(session: &Session, target: &Target, tls: Arc<ClientConfig>) -> 
             ))
         }
     };
-    timeout(DIAL_TIMEOUT, dialling)
+    let dialled = timeout(DIAL_TIMEOUT, dialling)
         .await
-        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))
+        .flatten();
+    session.dials.note(target, &dialled);
+    dialled
 }
 
 /// The first address that takes a connection; each is begun a moment after the one before.

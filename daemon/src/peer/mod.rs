@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod dial;
+pub mod dials;
 pub mod frames;
 pub(crate) mod grpc;
 pub mod guard;

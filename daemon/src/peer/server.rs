@@ -31,6 +31,7 @@ use crate::{
     directory::link::Link,
     identity::{certificate, certificate::CertifiedPeer, session::Sessions},
     meter::Meter,
+    metrics,
 };
 
 /// Connections of one peer: two for bytes and one for words in each of its downloads from here, several at once, and some
@@ -136,6 +137,7 @@ impl Shared {
         };
         let id = peer.identity.peer;
         let Some(_place) = self.gate.enter(id) else {
+            metrics::PEERS_TOO_MANY.up();
             if self.said.may_say(id, Trouble::TooMany) {
                 tracing::warn!(PEER = %id, "too many connections of peer {}: closed", id.short());
             }
@@ -189,14 +191,15 @@ impl Shared {
     }
 
     fn refuse(&self, address: SocketAddr, why: &dyn std::fmt::Display) {
+        metrics::PEERS_REFUSED.up();
         if self.said.of_addresses.may_say(accept::source(address.ip())) {
-            tracing::warn!(%address, "a connection was refused: {why}");
+            tracing::info!(%address, "a connection was refused: {why}");
         }
     }
 
     fn cut(&self, peer: PeerId, why: &dyn std::fmt::Display, wrong: bool) {
         if wrong && self.said.may_say(peer, Trouble::Cut) {
-            tracing::warn!(PEER = %peer, "a connection of peer {} was cut: {why}", peer.short());
+            tracing::info!(PEER = %peer, "a connection of peer {} was cut: {why}", peer.short());
         } else {
             tracing::debug!(PEER = %peer, "a connection ended: {why}");
         }

@@ -11,7 +11,7 @@ use sqlx::{Connection, Sqlite, Transaction};
 use uuid::Uuid;
 
 use super::{
-    Inner, blocking, cut_imports, damage,
+    Inner, Store, blocking, cut_imports, damage,
     disk::{Disk, Kind, TempFile},
     error::StoreError,
     holds,
@@ -20,6 +20,7 @@ use super::{
     partials, publishing,
     space::Reservation,
 };
+use crate::events::What;
 
 /// A content that is durable and registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,12 @@ pub(super) async fn commit(inner: Arc<Inner>, whole: Whole) -> Result<Imported, 
         Ok(()) => register(&inner, &mut writer, &whole, known, paused.is_some()).await,
         Err(error) => Err(whole.refused(&inner, error)),
     };
-    let (tx, idle) = match registered {
+    let Registered {
+        tx,
+        idle,
+        held,
+        healed,
+    } = match registered {
         Ok(registered) => registered,
         Err(error) => {
             if !known {
@@ -116,23 +122,44 @@ pub(super) async fn commit(inner: Arc<Inner>, whole: Whole) -> Result<Imported, 
         }
     }
     inner.arrived.notify_one();
+    if healed {
+        let old = |publication: &Publication| held.as_ref().is_none_or(|new| new.id != publication.id);
+        let store = Store { inner: inner.clone() };
+        store
+            .tell_holders(done.hash, old, |publication| What::Healed { publication })
+            .await;
+    }
+    if let Some(publication) = held {
+        inner.teller.tell(What::Stored { publication });
+    }
     Ok(done)
 }
 
-/// The transaction that makes it a content, to be committed, and the size of the partial that it ends on which nobody
-/// worked.
+/// A content's transaction, to be committed.
+struct Registered<'c> {
+    tx: Transaction<'c, Sqlite>,
+    /// The size of the partial that it ends on which nobody worked.
+    idle: Option<u64>,
+    /// Its new hold.
+    held: Option<Publication>,
+    /// It was damaged.
+    healed: bool,
+}
+
+/// The transaction that makes it a content.
 async fn register<'c>(
     inner: &Inner,
     writer: &'c mut Writer,
     whole: &Whole,
     known: bool,
     paused: bool,
-) -> Result<(Transaction<'c, Sqlite>, Option<u64>), StoreError> {
+) -> Result<Registered<'c>, StoreError> {
     let (hash, size) = (whole.layer.hash(), whole.layer.size());
     let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    let mut healed = false;
     if !known {
         metadata::register(&mut tx, hash, size).await?;
-        damage::heal(&mut tx, hash).await?;
+        healed = damage::heal(&mut tx, hash).await?;
     }
     let mut idle = None;
     match &whole.origin {
@@ -143,13 +170,22 @@ async fn register<'c>(
     if let Origin::CutImport(name) = &whole.origin {
         cut_imports::delete(&mut tx, name).await?;
     }
+    let mut held = None;
     match &whole.purpose {
         Purpose::Nothing => {}
-        Purpose::Hold(publication) => holds::insert(&mut tx, publication).await?,
+        Purpose::Hold(publication) => {
+            let new = holds::insert(&mut tx, publication).await?;
+            held = new.then(|| publication.clone());
+        }
         Purpose::Publish { id, note } => publishing::insert(&mut tx, *id, hash, note).await?,
     }
     inner.before_commit()?;
-    Ok((tx, idle))
+    Ok(Registered {
+        tx,
+        idle,
+        held,
+        healed,
+    })
 }
 
 /// Takes back the names of a content that no row knows, while nobody else may give names: into `partial/` when a

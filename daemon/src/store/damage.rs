@@ -23,6 +23,7 @@ use super::{
     partials,
     verify::{Found, identity},
 };
+use crate::events::What;
 
 /// A content that was whole and is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -114,13 +115,14 @@ pub(super) async fn reason(
     Ok(row.map(|row| row.try_get(0)).transpose()?)
 }
 
-/// It is whole: its holds are complete again.
-pub(super) async fn heal(db: &mut SqliteConnection, hash: ContentHash) -> Result<(), StoreError> {
-    sqlx::query("DELETE FROM damaged WHERE hash = ?")
+/// It is whole: its holds are complete again. False when it was not damaged.
+pub(super) async fn heal(db: &mut SqliteConnection, hash: ContentHash) -> Result<bool, StoreError> {
+    let healed = sqlx::query("DELETE FROM damaged WHERE hash = ?")
         .bind(&hash.as_bytes()[..])
         .execute(&mut *db)
         .await?;
-    index_log::set_states(db, hash, HoldState::Complete).await
+    index_log::set_states(db, hash, HoldState::Complete).await?;
+    Ok(healed.rows_affected() > 0)
 }
 
 /// Puts a content aside in which this was found. False when it is not the content any more that was looked at. Runs to
@@ -196,6 +198,11 @@ pub(super) async fn quarantine(
     drop((writer, guard));
     tracing::error!(CONTENT_HASH = %hash, "a stored content is damaged: {reason}");
     inner.damage.send_modify(|count| *count += 1);
+    let tell = |publication| What::Damaged {
+        publication,
+        reason: reason.clone(),
+    };
+    Store { inner }.tell_holders(hash, |_| true, tell).await;
     Ok(true)
 }
 

@@ -129,6 +129,12 @@ impl Disk {
         free_bytes(&self.lock)
     }
 
+    /// All bytes of the file system.
+    pub(super) fn size(&self) -> io::Result<u64> {
+        let stat = rustix::fs::fstatvfs(&self.lock)?;
+        Ok(stat.f_blocks.saturating_mul(stat.f_frsize))
+    }
+
     fn temporary(&self) -> PathBuf {
         self.root.join("tmp")
     }

@@ -40,6 +40,7 @@ impl Faults {
     }
 
     pub(super) fn add(&self, hash: Option<ContentHash>, what: String) {
+        crate::metrics::DISK_FAULTS.up();
         let mut list = self.list();
         if list.len() == REMEMBERED {
             list.pop_front();

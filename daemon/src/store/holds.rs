@@ -19,6 +19,7 @@ use super::{
     metadata::{self, Writer, signed, unsigned},
     partials,
 };
+use crate::events::What;
 
 /// One publication that this peer holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,11 +32,13 @@ pub struct HeldFile {
     pub state: HoldState,
     /// What is wrong with it.
     pub damaged: Option<String>,
+    /// Somebody wants it kept here.
+    pub pinned: bool,
 }
 
 const COLUMNS: &str =
     "SELECT h.publication, h.hash, c.size, h.state, h.owner, h.name, h.version, h.visibility,
-    h.published_at, d.reason, p.groups FROM holds h JOIN contents c ON c.hash = h.hash
+    h.published_at, d.reason, p.groups, h.pinned FROM holds h JOIN contents c ON c.hash = h.hash
     LEFT JOIN damaged d ON d.hash = h.hash LEFT JOIN partials p ON p.hash = h.hash";
 
 /// [`COLUMNS`] and a condition.
@@ -55,9 +58,12 @@ impl Store {
         self.finish(async move {
             let mut writer = store.inner.metadata.writer().await?;
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
-            insert(&mut tx, &publication).await?;
+            let new = insert(&mut tx, &publication).await?;
             store.inner.before_commit()?;
             tx.commit().await?;
+            if new {
+                store.inner.teller.tell(What::Stored { publication });
+            }
             Ok(())
         })
         .await
@@ -98,6 +104,28 @@ impl Store {
         rows.iter().map(held).collect()
     }
 
+    /// Marks the hold of this publication as pinned, or takes the mark away; false when it is not held. The mark goes
+    /// with its hold only: damage and healing leave it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn pin(&self, publication: Uuid, pinned: bool) -> Result<bool, StoreError> {
+        let store = self.clone();
+        self.finish(async move {
+            let mut writer = store.inner.metadata.writer().await?;
+            let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+            let done = sqlx::query("UPDATE holds SET pinned = ? WHERE publication = ?")
+                .bind(i64::from(pinned))
+                .bind(&publication.as_bytes()[..])
+                .execute(&mut *tx)
+                .await?;
+            store.inner.before_commit()?;
+            tx.commit().await?;
+            Ok(done.rows_affected() > 0)
+        })
+        .await
+    }
+
     /// Serves this publication no longer. With its last hold the content goes; readers that have it open read on.
     /// Returns the bytes freed: 0 while another hold keeps the content, and for a publication that was not held.
     ///
@@ -107,6 +135,7 @@ impl Store {
         let store = self.clone();
         self.finish(async move {
             let mut writer = store.inner.metadata.writer().await?;
+            let held = store.hold(publication).await?;
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
             let row = sqlx::query("DELETE FROM holds WHERE publication = ? RETURNING hash, state")
                 .bind(&publication.as_bytes()[..])
@@ -119,6 +148,9 @@ impl Store {
             let gone = store.forget_in(&mut tx, hash).await?;
             store.inner.before_commit()?;
             tx.commit().await?;
+            if let Some(HeldFile { publication, .. }) = held {
+                store.inner.teller.tell(What::Dropped { publication });
+            }
             store.removed(writer, hash, gone).await
         })
         .await
@@ -139,6 +171,26 @@ impl Store {
             store.removed(writer, hash, gone).await
         })
         .await
+    }
+
+    /// Tells this of each publication that a content is held for, of those that fit.
+    pub(super) async fn tell_holders(
+        &self,
+        hash: ContentHash,
+        fits: impl Fn(&Publication) -> bool,
+        tell: impl Fn(Publication) -> What,
+    ) {
+        let held = match self.holds_of(hash).await {
+            Ok(held) => held,
+            Err(error) => {
+                return tracing::warn!(%error, CONTENT_HASH = %hash, "nobody was told of what happened to it");
+            }
+        };
+        for HeldFile { publication, .. } in held {
+            if fits(&publication) {
+                self.inner.teller.tell(tell(publication));
+            }
+        }
     }
 
     /// Forgets a content that nobody holds, and of a damaged one all that is still good.
@@ -210,8 +262,8 @@ struct Gone {
     _paused: Option<FetchGuard>,
 }
 
-/// The row, and its entry in the index log.
-pub(super) async fn insert(db: &mut SqliteConnection, publication: &Publication) -> Result<(), StoreError> {
+/// The row, and its entry in the index log. False when it was there.
+pub(super) async fn insert(db: &mut SqliteConnection, publication: &Publication) -> Result<bool, StoreError> {
     let hash = publication.hash;
     let size = metadata::size_of(db, hash)
         .await?
@@ -243,10 +295,10 @@ pub(super) async fn insert(db: &mut SqliteConnection, publication: &Publication)
     .bind(publication.published_at.to_string())
     .execute(&mut *db)
     .await?;
-    match known {
-        Some(_) => Ok(()),
-        None => index_log::append(db, publication.id, None, Some(HoldState::Complete)).await,
+    if known.is_none() {
+        index_log::append(db, publication.id, None, Some(HoldState::Complete)).await?;
     }
+    Ok(known.is_none())
 }
 
 /// A row of [`COLUMNS`].
@@ -276,5 +328,6 @@ fn held(row: &SqliteRow) -> Result<HeldFile, StoreError> {
         stored_bytes,
         state: index_log::state(row.try_get(3)?)?,
         damaged,
+        pinned: row.try_get::<i64, _>(11)? != 0,
     })
 }

@@ -21,11 +21,12 @@ use sqlx::{
 use super::{error::StoreError, index_log};
 
 /// Each step of the database's form, in order; its number is its place, from 1.
-pub(super) const MIGRATIONS: [&str; 4] = [
+pub(super) const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/0001_store.sql"),
     include_str!("../../migrations/0002_promises.sql"),
     include_str!("../../migrations/0003_locations.sql"),
     include_str!("../../migrations/0004_notes.sql"),
+    include_str!("../../migrations/0005_pins.sql"),
 ];
 
 /// Of the contents those that are whole and served.

@@ -123,6 +123,7 @@ use self::{
     space::Space,
     sys::Sys,
 };
+use crate::events::{Bus, Teller};
 
 /// The least that SQLite asks of the disk.
 const DATABASE_PAGE: u64 = 4096;
@@ -156,6 +157,12 @@ pub struct Usage {
     pub max_bytes: Option<u64>,
     /// The folder.
     pub path: PathBuf,
+    /// Bytes of the file system that may still be filled, whatever the limit is.
+    pub disk_free: u64,
+    /// All bytes of the file system.
+    pub disk_size: u64,
+    /// Bytes that the limit still allows.
+    pub quota_left: Option<u64>,
 }
 
 /// The store; clones are handles to one. The folder is free for another daemon when the last handle is gone, those
@@ -180,6 +187,7 @@ struct Inner {
     damage: watch::Sender<u64>,
     /// A content was registered.
     arrived: Notify,
+    teller: Teller,
     checkpoint_every: CheckpointEvery,
     runtime: Handle,
     /// The store closes.
@@ -239,6 +247,7 @@ impl Store {
             faults: Faults::default(),
             damage: watch::Sender::new(0),
             arrived: Notify::new(),
+            teller: Teller::default(),
             checkpoint_every,
             runtime: Handle::current(),
             stopping: CancellationToken::new(),
@@ -247,6 +256,11 @@ impl Store {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// From now on it tells what is stored, dropped, damaged and healed.
+    pub fn tells(&self, bus: Bus) {
+        self.inner.teller.tells(bus);
     }
 
     /// What the store has and may still take.
@@ -259,11 +273,9 @@ impl Store {
         let partial_files = partials::count(&mut reader).await?;
         drop(reader);
         let inner = self.inner.clone();
-        let free_bytes = blocking(move || {
-            inner
-                .space
-                .usable()
-                .map_err(StoreError::io("measure the free space"))
+        let room = blocking(move || {
+            let room = inner.space.room();
+            room.map_err(StoreError::io("measure the free space"))
         })
         .await?;
         let path = self.inner.disk.root().to_owned();
@@ -271,10 +283,19 @@ impl Store {
             files,
             bytes,
             partial_files,
-            free_bytes,
+            free_bytes: room.disk_free.min(room.quota_left.unwrap_or(u64::MAX)),
             max_bytes: self.inner.space.max_size(),
             path,
+            disk_free: room.disk_free,
+            disk_size: room.disk_size,
+            quota_left: room.quota_left,
         })
+    }
+
+    /// Other limits from now on: the most bytes of contents, and the bytes of the file system that are never filled. What is
+    /// stored stays, and what was begun may end.
+    pub fn set_limits(&self, max_size: Option<u64>, reserve_free: u64) {
+        self.inner.space.set_bounds(max_size, reserve_free);
     }
 
     /// Ends the imports that run, at their last checkpoint, waits for commits and checkpoints, and ends the database's

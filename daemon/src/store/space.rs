@@ -15,9 +15,24 @@ use super::{
 /// (quota − stored − partial − promised).
 pub(super) struct Space {
     disk: Arc<Disk>,
-    max_size: Option<u64>,
-    reserve_free: u64,
+    bounds: Mutex<Bounds>,
     books: Mutex<Books>,
+}
+
+/// What may still be stored.
+pub(super) struct Room {
+    pub(super) disk_free: u64,
+    pub(super) disk_size: u64,
+    pub(super) quota_left: Option<u64>,
+}
+
+/// As configured.
+#[derive(Clone, Copy)]
+struct Bounds {
+    /// The most bytes of contents.
+    max_size: Option<u64>,
+    /// Bytes of the file system that are never filled.
+    reserve_free: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -47,8 +62,10 @@ impl Space {
         };
         Self {
             disk,
-            max_size,
-            reserve_free,
+            bounds: Mutex::new(Bounds {
+                max_size,
+                reserve_free,
+            }),
             books: Mutex::new(books),
         }
     }
@@ -58,8 +75,20 @@ impl Space {
         self.books.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) const fn max_size(&self) -> Option<u64> {
-        self.max_size
+    fn bounds(&self) -> Bounds {
+        *self.bounds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn max_size(&self) -> Option<u64> {
+        self.bounds().max_size
+    }
+
+    /// Other bounds from now on. What was promised before stays promised.
+    pub(super) fn set_bounds(&self, max_size: Option<u64>, reserve_free: u64) {
+        *self.bounds.lock().unwrap_or_else(PoisonError::into_inner) = Bounds {
+            max_size,
+            reserve_free,
+        };
     }
 
     fn quota_left(&self, books: &Books) -> u64 {
@@ -67,12 +96,22 @@ impl Space {
             .stored
             .saturating_add(books.partial)
             .saturating_add(books.promised);
-        self.max_size.map_or(u64::MAX, |max| max.saturating_sub(taken))
+        self.max_size().map_or(u64::MAX, |max| max.saturating_sub(taken))
     }
 
     fn disk_left(&self, books: &Books) -> io::Result<u64> {
-        let kept = self.reserve_free.saturating_add(books.unwritten);
+        let kept = self.bounds().reserve_free.saturating_add(books.unwritten);
         Ok(self.disk.free()?.saturating_sub(kept))
+    }
+
+    /// What may still be stored, and why no more.
+    pub(super) fn room(&self) -> io::Result<Room> {
+        let books = *self.books();
+        Ok(Room {
+            disk_free: self.disk_left(&books)?,
+            disk_size: self.disk.size()?,
+            quota_left: self.max_size().map(|_| self.quota_left(&books)),
+        })
     }
 
     /// Bytes that may still be stored.

@@ -9,7 +9,6 @@ use p2p_proto::{
 };
 
 use futures::future::join_all;
-use tokio::sync::SemaphorePermit;
 
 use super::{
     Halt, Shared, deliver,
@@ -18,6 +17,7 @@ use super::{
     locate,
     progress::{State, Transfer},
     swarm,
+    turns::Turn,
 };
 use crate::{
     identity::session::Session,
@@ -68,17 +68,21 @@ pub(super) async fn go(
     fetch: &mut Fetch,
 ) -> Result<(), Halt> {
     wait_for_the_same(shared, transfer, fetch).await;
-    let slot = turn(shared, transfer).await?;
+    let turn = turn(shared, transfer).await;
     transfer.sets_out();
     let (hash, publication) = (fetch.publication.hash, fetch.publication.clone());
     let here = matches!(shared.store.content(hash).await, Ok(Some(_)));
     match &fetch.keep {
         Keep::InStore if here => {
+            transfer.has(publication.size, publication.size);
             hold(shared, transfer.id, &publication).await?;
-            drop(slot);
+            drop(turn);
         }
         // It came while this one let another go first; it is read where it is.
-        Keep::Nowhere if here => return Ok(()),
+        Keep::Nowhere if here => {
+            transfer.has(publication.size, publication.size);
+            return Ok(());
+        }
         keep => {
             let session = shared.sessions.require().map_err(Halt::Wait)?;
             let output = match keep {
@@ -86,7 +90,7 @@ pub(super) async fn go(
                 Keep::InStore | Keep::Nowhere => None,
             };
             let bringing = Box::pin(bring(shared, transfer, fetch, &session));
-            in_turn(slot, transfer, output, bringing).await?;
+            in_turn(turn, transfer, output, bringing).await?;
             tracing::info!(TRANSFER = transfer.id, CONTENT_HASH = %hash, "{} fetched", publication.name);
         }
     }
@@ -98,7 +102,7 @@ pub(super) async fn go(
 
 /// Does it in its turn. One whose output hangs leaves that to others, and goes on without.
 async fn in_turn<T>(
-    slot: SemaphorePermit<'_>,
+    turn: Turn,
     transfer: &Transfer,
     output: Option<UserFile>,
     mut work: impl Future<Output = T> + Unpin,
@@ -109,7 +113,7 @@ async fn in_turn<T>(
             () = output.is_found_hanging() => {}
         }
         transfer.enter(State::Waiting, HANGS);
-        drop(slot);
+        drop(turn);
     }
     work.await
 }
@@ -149,14 +153,12 @@ async fn bring(
 }
 
 /// Waits until fewer than the most run.
-async fn turn<'a>(shared: &'a Shared, transfer: &Transfer) -> Result<SemaphorePermit<'a>, Halt> {
-    if let Ok(slot) = shared.slots.try_acquire() {
-        return Ok(slot);
+async fn turn(shared: &Shared, transfer: &Transfer) -> Turn {
+    if let Some(turn) = shared.turns.try_take() {
+        return turn;
     }
     transfer.enter(State::Queued, "other transfers run first");
-    // The semaphore lives as long as its owner and is never closed.
-    let slot = shared.slots.acquire().await;
-    slot.map_err(|_| Failure::new(FailureKind::Internal, "p2pd stops").into())
+    shared.turns.take(Arc::clone(&transfer.rank)).await
 }
 
 /// Those that fetch one content into the store take turns: the second finds it here, or what the first has left of it.
@@ -294,7 +296,7 @@ async fn announce(shared: &Shared, publication: &Publication) {
     if let Some(session) = shared.sessions.current() {
         let announced = tokio::time::timeout(ANNOUNCE, shared.announcer.announce(&session)).await;
         if !matches!(announced, Ok(Ok(()))) {
-            tracing::warn!("the directory was not told of {}; a ping will", publication.name);
+            tracing::info!("the directory was not told of {}; a ping will", publication.name);
         }
     }
 }

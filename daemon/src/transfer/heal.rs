@@ -130,7 +130,7 @@ impl Case {
     /// Tells of it, once.
     fn new(content: &Damaged) -> Self {
         if let Some(publication) = content.publications.first() {
-            tracing::error!(CONTENT_HASH = %content.hash, "{} is damaged: {}; it is fetched anew",
+            tracing::info!(CONTENT_HASH = %content.hash, "{} is damaged: {}; it is fetched anew",
                 publication.name, content.reason);
         }
         Self {

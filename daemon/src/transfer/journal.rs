@@ -16,12 +16,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     job::Job,
     progress::{self, Intent, Outcome, Progress, State, Transfer},
+    turns::Priority,
 };
 pub use crate::store::AccountId;
 use crate::{
+    events::{Bus, Teller, What},
     identity::session::Session,
     store::{Store, StoreError, TransferRow},
 };
+
+/// Events that wait for what they tell of to be written.
+const MOST_TO_TELL: usize = 4096;
 
 /// So many ended transfers are remembered.
 pub const KEEP_ENDED: u32 = 100;
@@ -63,6 +68,11 @@ struct Record {
     outcome: Option<Outcome>,
     #[serde(default)]
     failure: Option<Failure>,
+    #[serde(default)]
+    priority: Priority,
+    /// Its own limit, in bytes a second.
+    #[serde(default)]
+    limit: Option<u64>,
 }
 
 /// What is to be written, and where.
@@ -70,6 +80,9 @@ pub struct Journal {
     store: Store,
     dirty: Mutex<BTreeMap<u64, TransferRow>>,
     noted: Notify,
+    /// What is told when all before it is written.
+    to_tell: Mutex<Vec<(Option<AccountId>, What)>>,
+    teller: Teller,
     /// One writer at a time, so that an older state never follows a newer one.
     writing: tokio::sync::Mutex<()>,
 }
@@ -82,8 +95,29 @@ impl Journal {
             store,
             dirty: Mutex::default(),
             noted: Notify::new(),
+            to_tell: Mutex::default(),
+            teller: Teller::default(),
             writing: tokio::sync::Mutex::default(),
         }
+    }
+
+    /// From now on it tells what it is told to.
+    pub fn tells(&self, bus: Bus) {
+        self.teller.tells(bus);
+    }
+
+    /// Tells this to the account, after what was noted is written.
+    pub fn tell(&self, account: Option<AccountId>, what: What) {
+        let Some(bus) = self.teller.bus() else { return };
+        let mut to_tell = self.to_tell.lock().unwrap_or_else(PoisonError::into_inner);
+        if to_tell.len() < MOST_TO_TELL {
+            to_tell.push((account, what));
+        } else {
+            // Nothing is written any more, and all of it is not kept for that.
+            bus.tell_to(account, what);
+        }
+        drop(to_tell);
+        self.noted.notify_one();
     }
 
     /// The transfers as they were, and the highest number ever used. What cannot be read is left out and logged.
@@ -121,16 +155,22 @@ impl Journal {
         self.noted.notify_one();
     }
 
-    /// Writes what was noted.
+    /// Writes what was noted, and then tells.
     pub async fn flush(&self) {
         let _writing = self.writing.lock().await;
+        // These first: what they speak of was noted before.
+        let to_tell = std::mem::take(&mut *self.to_tell.lock().unwrap_or_else(PoisonError::into_inner));
         let dirty = std::mem::take(&mut *self.dirty.lock().unwrap_or_else(PoisonError::into_inner));
-        if dirty.is_empty() {
-            return;
+        if !dirty.is_empty() {
+            let rows = dirty.into_values().collect();
+            if let Err(error) = self.store.write_transfers(rows, KEEP_ENDED).await {
+                tracing::error!("transfers are not remembered: {error}");
+            }
         }
-        let rows = dirty.into_values().collect();
-        if let Err(error) = self.store.write_transfers(rows, KEEP_ENDED).await {
-            tracing::error!("transfers are not remembered: {error}");
+        if let Some(bus) = self.teller.bus() {
+            for (account, what) in to_tell {
+                bus.tell_to(account, what);
+            }
         }
     }
 
@@ -166,6 +206,8 @@ impl Record {
             known_size: now.size,
             outcome,
             failure,
+            priority: transfer.priority(),
+            limit: transfer.limit(),
         }
     }
 
@@ -190,6 +232,8 @@ impl Record {
             size: self.known_size.or_else(|| self.job.size()),
         };
         let transfer = Transfer::resumed_as(id, self.job, self.uid, self.began_at, progress);
+        transfer.rank.set(self.priority);
+        transfer.limit.set(self.limit);
         (transfer, self.account)
     }
 }

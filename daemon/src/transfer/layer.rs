@@ -19,7 +19,7 @@ use crate::{
         dial::Target,
         words::{self, CallError},
     },
-    store::Layer,
+    store::{ChainingValue, Layer},
 };
 
 /// A holder's answer.
@@ -76,6 +76,8 @@ pub(super) async fn fetch_layer(
     };
     drop(asked);
     roll.is_done(swarm);
+    let values = Layer::group_count(swarm.publication.size);
+    swarm.download.came(values * size_of::<ChainingValue>() as u64);
     swarm.incoming.set_layer(layer)?;
     Ok(())
 }

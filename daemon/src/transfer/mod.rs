@@ -4,11 +4,12 @@
 //! runs each ([`drive`]): a go of [`download`] or [`copy`], a wait when nobody can help now, and the next go with what is
 //! there.
 //! [`locate`] says who has a content, [`plan`] which piece comes next, [`source`] talks to one holder, [`deliver`] brings
-//! the bytes to the person who waits; [`publish`] is the way in, and [`pending`] asks again for what the directory did not
+//! the bytes to the person who waits; [`limits`] says how fast bytes may go and come, [`turns`] who of those that wait
+//! is next; [`publish`] is the way in, and [`pending`] asks again for what the directory did not
 //! confirm; [`heal`] fetches anew what was found damaged. Those of one content stand in [`line`]. Which states a transfer
 //! goes through is in STATE.md beside this file.
 //!
-//! [`journal`] writes what must survive: after a restart every transfer that had not ended goes on, with the bytes that the
+//! [`telling`] is what watchers hear of a transfer. [`journal`] writes what must survive: after a restart every transfer that had not ended goes on, with the bytes that the
 //! store had made durable.
 
 mod accounts;
@@ -20,6 +21,7 @@ pub mod heal;
 pub mod job;
 pub mod journal;
 mod layer;
+pub mod limits;
 mod line;
 pub mod locate;
 mod orders;
@@ -33,14 +35,17 @@ pub mod publish;
 mod registry;
 mod roll;
 mod source;
+mod steering;
 mod swarm;
+mod telling;
+pub mod turns;
 mod uploading;
 
 use std::sync::{Arc, Mutex};
 
 use p2p_proto::{ContentHash, Failure, FailureKind};
 use p2p_service::lifecycle::Lifecycle;
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::sync::{Notify, watch};
 
 use self::{
     copy::Copy,
@@ -48,15 +53,19 @@ use self::{
     drive::{Work, run},
     job::{Job, Keep},
     journal::{AccountId, Journal},
+    limits::Limits,
     line::Lines,
     locate::Locator,
     place::Replication,
     progress::{Intent, State, Transfer},
-    registry::Registry,
+    registry::{Entry, Registry},
+    telling::Voice,
+    turns::Turns,
 };
 pub use self::{orders::Order, uploading::Uploading};
 use crate::{
     directory::index::Announcer,
+    events::Bus,
     identity::session::Sessions,
     meter::Meter,
     store::{Store, StoreError},
@@ -105,7 +114,8 @@ struct Shared {
     announcer: Announcer,
     locator: Locator,
     received: Meter,
-    slots: Semaphore,
+    limits: Limits,
+    turns: Turns,
     lines: Lines,
     lifecycle: Lifecycle,
     journal: Arc<Journal>,
@@ -118,7 +128,8 @@ struct Shared {
 }
 
 impl Transfers {
-    /// The transfers of the last run, which go on at [`Self::restore`]; at most `max_active` fetch at once.
+    /// The transfers of the last run, which go on at [`Self::restore`]; at most `max_active` fetch at once, within these
+    /// limits.
     ///
     /// # Errors
     /// When the store cannot be read.
@@ -126,7 +137,7 @@ impl Transfers {
         sessions: Arc<Sessions>,
         store: Store,
         announcer: Announcer,
-        max_active: u16,
+        (max_active, limits): (u16, Limits),
         lifecycle: Lifecycle,
     ) -> Result<Self, StoreError> {
         let journal = Arc::new(Journal::new(store.clone()));
@@ -137,7 +148,8 @@ impl Transfers {
             store,
             announcer,
             received: Meter::default(),
-            slots: Semaphore::new(max_active.max(1).into()),
+            limits,
+            turns: Turns::new(max_active.into()),
             lines: Lines::default(),
             lifecycle,
             journal,
@@ -146,6 +158,11 @@ impl Transfers {
             look_again: Notify::new(),
             changes: watch::Sender::new(0),
         })))
+    }
+
+    /// From now on it tells how transfers go. Before [`Self::restore`].
+    pub fn tells(&self, bus: Bus) {
+        self.0.journal.tells(bus);
     }
 
     /// Lets go on what had not ended, and writes what changes from now on.
@@ -159,12 +176,16 @@ impl Transfers {
         self.0
             .lifecycle
             .spawn_request(async move { shared.look_again_with_each_session().await });
-        for entry in self.0.registry.entries() {
-            let transfer = entry.transfer;
+        let mut entries = self.0.registry.entries();
+        // Who is worth most is at the turns first.
+        entries.sort_by_key(|entry| std::cmp::Reverse(entry.transfer.priority()));
+        for Entry { transfer, account } in entries {
             if transfer.progress().state.is_final() {
                 continue;
             }
+            self.0.gives_voice(&transfer, account);
             transfer.be_patient();
+            self.0.limit_copy(&transfer);
             let work = match transfer.job.clone() {
                 Job::Download {
                     publication,
@@ -275,6 +296,12 @@ impl Transfers {
         self.count(|state| matches!(state, State::Queued))
     }
 
+    /// All bytes that came in since the start.
+    #[must_use]
+    pub fn received(&self) -> u64 {
+        self.0.received.total()
+    }
+
     /// Bytes per second that come in.
     #[must_use]
     pub fn download_rate(&self) -> u64 {
@@ -299,7 +326,12 @@ impl Shared {
         let account = AccountId::of(&*self.sessions.require()?);
         let transfer = self.registry.add(job, uid, Some(account))?;
         self.note(&transfer, true);
+        self.gives_voice(&transfer, Some(account)).is_queued();
         Ok(transfer)
+    }
+
+    fn gives_voice<'a>(&self, transfer: &'a Transfer, account: Option<AccountId>) -> &'a Voice {
+        transfer.speaks_with(|| Voice::of(transfer, Arc::clone(&self.journal), account))
     }
 
     fn begin(self: &Arc<Self>, transfer: &Arc<Transfer>, work: Work) {
@@ -318,9 +350,19 @@ impl Shared {
 
     fn end(&self, transfer: &Transfer, result: Result<(), Failure>) {
         if let Err(failure) = &result {
-            tracing::warn!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
+            tracing::info!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
         }
-        transfer.finish(result);
+        crate::metrics::ended(result.as_ref().err());
+        transfer.finish(result.clone());
+        if let Job::Replicate {
+            publication, peer_id, ..
+        } = &transfer.job
+        {
+            self.limits.forget_copy(*peer_id, publication.hash);
+        }
         self.note(transfer, false);
+        if let Some(voice) = transfer.voice() {
+            voice.ended(&result, transfer.intent());
+        }
     }
 }

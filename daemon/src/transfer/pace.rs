@@ -200,6 +200,12 @@ impl Flow {
         }
     }
 
+    /// This side asks for nothing: what does not come meanwhile is nobody's fault.
+    pub const fn held(&mut self, now: Instant) {
+        self.heard.0 = now;
+        self.enough.0 = now;
+    }
+
     /// For how long next to nothing has come.
     #[must_use]
     pub fn quiet(&self, now: Instant) -> Duration {
@@ -297,6 +303,16 @@ mod tests {
         let mut end = Flow::new((0, 100 * MIB - 1000), false, start);
         end.look((500, 100 * MIB - 1000, 100 * MIB), now);
         assert_eq!(end.too_little(now), Duration::ZERO);
+    }
+
+    #[test]
+    fn while_this_side_asks_for_nothing_nobody_is_blamed() {
+        let start = Instant::now();
+        let mut flow = Flow::new((0, 0), false, start);
+        let later = start + 2 * STUCK;
+        flow.held(later);
+        assert_eq!((flow.quiet(later), flow.too_little(later)), Default::default());
+        assert!(flow.too_little(later + STUCK) >= STUCK);
     }
 
     #[test]

@@ -6,7 +6,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -51,6 +54,8 @@ pub struct Plan {
     size: u64,
     piece_length: u32,
     pieces: Mutex<Pieces>,
+    /// Nothing is asked for twice, unless it is owed for too long.
+    sparing: AtomicBool,
     changed: Notify,
 }
 
@@ -58,6 +63,8 @@ struct Pieces {
     states: Vec<PieceState>,
     /// Of whom each piece is asked; few, whatever the size.
     asked: BTreeMap<usize, Vec<Ask>>,
+    /// Bytes that were counted of those that are not written whole; few, whatever the size.
+    parts: BTreeMap<usize, u64>,
     /// No missing piece is before this one, but for the last.
     first_missing: usize,
     /// All before this one are written.
@@ -85,14 +92,21 @@ impl Plan {
             frontier: states.iter().take_while(is_written).count(),
             first_missing: 0,
             asked: BTreeMap::new(),
+            parts: BTreeMap::new(),
             states,
         };
         Self {
             size,
             piece_length,
             pieces: Mutex::new(pieces),
+            sparing: AtomicBool::new(false),
             changed: Notify::new(),
         }
+    }
+
+    /// Whether this side has no bytes to spare: the last pieces are asked for twice when it has.
+    pub fn spare(&self, sparing: bool) {
+        self.sparing.store(sparing, Ordering::Relaxed);
     }
 
     /// Bytes that are written.
@@ -115,7 +129,10 @@ impl Plan {
         let index = pieces
             .overdue(source, now)
             .or_else(|| pieces.next_missing())
-            .or_else(|| pieces.to_duplicate(source))?;
+            .or_else(|| match self.sparing.load(Ordering::Relaxed) {
+                true => None,
+                false => pieces.to_duplicate(source),
+            })?;
         pieces.states[index] = PieceState::Asked;
         pieces
             .asked
@@ -158,9 +175,34 @@ impl Plan {
             .min()
     }
 
-    /// The piece is verified and written. True the first time; then `count` hears the new frontier, before anybody can
-    /// see that the plan is complete: what a transfer counted is whole when it ends. `count` must not wait.
-    pub fn written(&self, piece: &Piece, count: impl FnOnce(u64)) -> bool {
+    /// Up to here the piece is verified and written, by this source, which owes what it was asked for as of now. `count`
+    /// hears how many of these bytes are new.
+    pub fn came(&self, source: SourceId, piece: &Piece, end: u64, count: impl FnOnce(u64)) {
+        let mut pieces = self.pieces();
+        pieces.owes(source, Instant::now());
+        if pieces.states[piece.index] == PieceState::Written {
+            return;
+        }
+        let so_far = end - piece.offset;
+        let counted = pieces.parts.entry(piece.index).or_default();
+        let new = so_far.saturating_sub(*counted);
+        *counted += new;
+        if new > 0 {
+            count(new);
+        }
+    }
+
+    /// What this source owes it owes as of now; at a later time while it may not be asked.
+    pub fn owes_as_of(&self, source: SourceId, at: Instant) {
+        self.pieces().owes(source, at);
+        // Who waits until a piece is overdue waits for another time.
+        self.changed.notify_waiters();
+    }
+
+    /// The piece is verified and written. True the first time; then `count` hears how many bytes of it were not
+    /// counted yet, and the new frontier, before anybody can see that the plan is complete: what a transfer counted is
+    /// whole when it ends. `count` must not wait.
+    pub fn written(&self, piece: &Piece, count: impl FnOnce(u64, u64)) -> bool {
         let mut pieces = self.pieces();
         if pieces.states[piece.index] == PieceState::Written {
             return false;
@@ -171,7 +213,11 @@ impl Plan {
         while pieces.states.get(pieces.frontier) == Some(&PieceState::Written) {
             pieces.frontier += 1;
         }
-        count(self.bytes_before(pieces.frontier));
+        let counted = pieces.parts.remove(&piece.index).unwrap_or(0);
+        count(
+            u64::from(piece.length) - counted,
+            self.bytes_before(pieces.frontier),
+        );
         drop(pieces);
         self.changed.notify_waiters();
         true
@@ -238,6 +284,14 @@ impl Plan {
 }
 
 impl Pieces {
+    /// What this source is asked for is owed as of this time.
+    fn owes(&mut self, source: SourceId, at: Instant) {
+        let asked = self.asked.values_mut().flatten();
+        for ask in asked.filter(|ask| ask.source == source) {
+            ask.at = at;
+        }
+    }
+
     fn next_missing(&mut self) -> Option<usize> {
         let last = self.states.len().checked_sub(1)?;
         if self.states[last] == PieceState::Missing {
@@ -290,7 +344,7 @@ mod tests {
         assert_eq!(plan.take_at(2, late), Some(owed[1]), "the first in order");
         assert_eq!(plan.take_at(2, late), Some(owed[0]));
         assert_eq!(plan.take_at(2, late).unwrap().index, 2, "asked again just now");
-        assert!(plan.written(&owed[0], |_| {}));
+        assert!(plan.written(&owed[0], |_, _| {}));
         plan.give_back(1, &owed[1]);
         assert_eq!(
             plan.take_at(3, late + OVERDUE).unwrap().index,
@@ -321,7 +375,7 @@ mod tests {
         assert_eq!(plan.take_at(2, almost), Some(piece));
         assert_eq!(plan.take(3), None);
         assert_eq!(plan.work_for(3).await, Some(piece));
-        assert!(plan.written(&piece, |_| {}));
+        assert!(plan.written(&piece, |_, _| {}));
         assert_eq!(plan.work_for(4).await, None);
     }
 
@@ -335,7 +389,7 @@ mod tests {
         );
         let piece = plan.take(1).unwrap();
         assert_eq!((piece.index, plan.take(1)), (1, None));
-        assert!(plan.written(&piece, |frontier| assert_eq!(frontier, 3 * u64::from(MIB) + 7)));
+        assert!(plan.written(&piece, |_, frontier| assert_eq!(frontier, 3 * u64::from(MIB) + 7)));
         assert!(plan.is_complete());
         assert_eq!(plan.done(), 3 * u64::from(MIB) + 7);
     }
@@ -366,10 +420,37 @@ mod tests {
         assert_eq!(plan.take(3), None);
         plan.give_back(1, &piece);
         assert_eq!(plan.take(3), Some(piece));
-        assert!(plan.written(&piece, |_| {}));
-        assert!(!plan.written(&piece, |_| unreachable!()));
+        assert!(plan.written(&piece, |_, _| {}));
+        assert!(!plan.written(&piece, |_, _| unreachable!()));
         plan.give_back(2, &piece);
         assert!(plan.is_complete());
+    }
+
+    #[test]
+    fn what_comes_in_parts_is_counted_once_and_not_owed_for_too_long() {
+        let plan = empty(2 * u64::from(MIB));
+        let start = Instant::now().checked_sub(OVERDUE).unwrap();
+        let piece = plan.take_at(1, start).unwrap();
+        let mut counted = Vec::new();
+        plan.came(1, &piece, piece.offset + 10, |new| counted.push(new));
+        plan.came(2, &piece, piece.offset + 7, |new| counted.push(new));
+        plan.came(2, &piece, piece.offset + 30, |new| counted.push(new));
+        assert_ne!(plan.take(2), Some(piece), "it brings it");
+        plan.owes_as_of(1, start);
+        assert_eq!(plan.take(3), Some(piece));
+        assert!(plan.written(&piece, |new, _| counted.push(new)));
+        assert_eq!(counted, [10, 20, u64::from(MIB) - 30]);
+        plan.came(1, &piece, piece.offset + 40, |_| unreachable!());
+    }
+
+    #[test]
+    fn who_has_nothing_to_spare_asks_for_nothing_twice() {
+        let plan = empty(MIB.into());
+        let start = Instant::now();
+        let piece = plan.take_at(1, start).unwrap();
+        plan.spare(true);
+        assert_eq!(plan.take_at(2, start), None);
+        assert_eq!(plan.take_at(2, start + OVERDUE), Some(piece));
     }
 
     #[test]
@@ -392,11 +473,11 @@ mod tests {
             let mut act = |source, brings: bool| {
                 let Some(piece) = plan.take(source) else { return false };
                 if brings {
-                    if plan.written(&piece, |_| {}) {
-                        counted += u64::from(piece.length);
-                    }
+                    plan.written(&piece, |new, _| counted += new);
                     done.insert(piece.index);
                 } else {
+                    let part = piece.offset + u64::from(piece.length / 2);
+                    plan.came(source, &piece, part, |new| counted += new);
                     plan.give_back(source, &piece);
                 }
                 let gap = (0..).find(|index| !done.contains(index)).unwrap_or(0);

@@ -111,6 +111,7 @@ async fn read(
     let asked = receiver.request(offset, length).await?;
     let mut buffer = Buffer::new();
     let bytes = receiver.piece(&asked, &mut buffer).await.map_err(denied)?;
+    shared.limits.came(bytes.len() as u64);
     match layer.verify(offset, bytes) {
         true => Ok(()),
         false => Err(SourceError::Bad(Fault::Bytes)),

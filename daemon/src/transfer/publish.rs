@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     directory::{client::PublishError, index::Announcer},
+    events::{Bus, Teller, What},
     identity::session::Sessions,
     store::{Imported, ProgressSink, Purpose, Store, StoreError, StreamImport},
     user_file::UserFile,
@@ -40,6 +41,7 @@ pub struct Publisher {
     announcer: Announcer,
     transfers: Transfers,
     pub(super) pending: Arc<Pending>,
+    teller: Arc<Teller>,
 }
 
 /// A stream on its way in.
@@ -59,7 +61,13 @@ impl Publisher {
             announcer,
             transfers,
             pending: Arc::default(),
+            teller: Arc::default(),
         }
+    }
+
+    /// From now on it tells what is published.
+    pub fn tells(&self, bus: Bus) {
+        self.teller.tells(bus);
     }
 
     pub(super) fn sessions(&self) -> &Sessions {
@@ -262,8 +270,11 @@ impl Publisher {
         kept.map_err(PublishError::Unknown)?;
         tracing::info!(CONTENT_HASH = %publication.hash, ACCOUNT = %publication.owner,
             "published {}/{}@{}", publication.owner, publication.name, publication.version);
+        self.teller.tell(What::Published {
+            publication: publication.clone(),
+        });
         if let Err(failure) = self.announcer.announce(&session).await {
-            tracing::warn!("the directory was not told of the new hold; a ping will: {failure}");
+            tracing::info!("the directory was not told of the new hold; a ping will: {failure}");
         }
         Ok(publication)
     }

@@ -1,10 +1,17 @@
 //! One holder in a swarm: brings pieces as long as the plan has work. Every piece is verified by the store on its way
 //! in; one that fails ends the source, so that a bad holder costs one piece.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use p2p_proto::rest::reports::Fault;
-use tokio::time::timeout;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -22,11 +29,21 @@ use crate::{
         },
         words::{self, CallError},
     },
-    store::{Buffer, StoreError},
+    store::{BUFFER_LEN, Buffer, GROUP, StoreError},
 };
 
-/// Requests on their way to one holder.
-const OUTSTANDING: usize = 2;
+/// Bytes that one holder is asked for at a time.
+const OWED: u32 = 2 * BUFFER_LEN as u32;
+
+/// A holder that brings so many bytes a second is asked for whole pieces, others for parts of them: what a slow one owes
+/// counts as it comes, and a fast one is asked less often.
+const FAST: u64 = 16 << 20;
+
+/// How often a holder hears of a source that may not ask for anything: it closes connections that are idle for 2 min.
+const STILL_HERE: Duration = Duration::from_secs(45);
+
+/// For so long a source that may not ask owes nothing, at most.
+const LATER: Duration = Duration::from_secs(24 * 3600);
 
 /// Why a source gives nothing more.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +102,51 @@ pub struct Place {
     pub given_up: CancellationToken,
 }
 
+/// What a source has asked for.
+struct Asking {
+    /// Requests on their way, with the pieces that they are parts of.
+    asked: VecDeque<(Range, Piece)>,
+    /// A piece, and where what was not asked for begins.
+    rest: Option<(Piece, u64)>,
+    /// The holder brings [`FAST`].
+    fast: bool,
+}
+
+impl Asking {
+    const fn new() -> Self {
+        Self {
+            asked: VecDeque::new(),
+            rest: None,
+            fast: false,
+        }
+    }
+
+    fn owed(&self) -> u32 {
+        self.asked.iter().map(|(range, _)| range.length).sum()
+    }
+
+    /// How much of the rest to ask for at once.
+    fn step(&self, most: u32, (piece, from): &(Piece, u64)) -> u32 {
+        let step = if self.fast { most } else { most.min(GROUP as u32) };
+        let left = piece.offset + u64::from(piece.length) - from;
+        u64::from(step).min(left) as u32
+    }
+
+    /// This request is on its way.
+    fn sent(&mut self, range: Range, piece: Piece) {
+        self.asked.push_back((range, piece));
+        let end = piece.offset + u64::from(piece.length);
+        self.rest = (range.end() < end).then_some((piece, range.end()));
+    }
+
+    /// The first one was answered; its bytes took so long.
+    fn came(&mut self, took: Duration) {
+        if let Some((range, _)) = self.asked.pop_front() {
+            self.fast = Duration::from_secs_f64(f64::from(range.length) / FAST as f64) >= took;
+        }
+    }
+}
+
 /// Brings pieces until the plan has no more work, the source fails, or it loses its place. What it had asked for goes
 /// back.
 pub async fn bring_pieces(
@@ -94,85 +156,146 @@ pub async fn bring_pieces(
     grant: Arc<str>,
     place: Place,
 ) -> Result<(), SourceError> {
-    let mut asked = VecDeque::with_capacity(OUTSTANDING);
+    let mut asking = Asking::new();
+    let source = Source {
+        swarm: &swarm,
+        target: &target,
+        grant: &grant,
+        place: &place,
+    };
     let result = tokio::select! {
-        result = pieces(&swarm, &session, &target, &grant, &place, &mut asked) => result,
+        result = source.pieces(&session, &mut asking) => result,
         () = place.given_up.cancelled() => Err(SourceError::Slow),
     };
-    for (_, piece) in &asked {
+    let rest = asking.rest.iter().map(|(piece, _)| piece);
+    for piece in asking.asked.iter().map(|(_, piece)| piece).chain(rest) {
         swarm.plan.give_back(place.id, piece);
     }
+    // What of the first one came is not known.
+    let will_not_come = asking.asked.iter().skip(1);
+    let will_not_come: u64 = will_not_come.map(|(range, _)| u64::from(range.length)).sum();
+    swarm.download.not_asked(will_not_come);
     swarm.asks(&target, None);
     result
 }
 
-async fn pieces(
-    swarm: &Swarm,
-    session: &Session,
-    target: &Target,
-    grant: &str,
-    place: &Place,
-    asked: &mut VecDeque<(Range, Piece)>,
-) -> Result<(), SourceError> {
-    let (id, heard) = (place.id, &place.heard);
-    let stream = dial::data(session, target).await?;
-    let mut receiver = Receiver::open(stream, grant, swarm.publication.size, heard.clone()).await?;
-    let mut buffer = Buffer::new();
-    let mut late = false;
-    let mut found = None;
-    loop {
-        while asked.len() < OUTSTANDING
-            && let Some(piece) = found.take().or_else(|| swarm.plan.take(id))
-        {
-            // Noted before it is sent: whatever fails, it goes back.
-            let unsent = Range {
-                request: 0,
-                offset: piece.offset,
-                length: piece.length,
+/// One holder, as it is asked.
+struct Source<'a> {
+    swarm: &'a Swarm,
+    target: &'a Target,
+    grant: &'a str,
+    place: &'a Place,
+}
+
+impl Source<'_> {
+    async fn pieces(&self, session: &Session, asking: &mut Asking) -> Result<(), SourceError> {
+        let (swarm, target) = (self.swarm, self.target);
+        let (id, heard) = (self.place.id, &self.place.heard);
+        let stream = dial::data(session, target).await?;
+        let mut receiver = Receiver::open(stream, self.grant, swarm.publication.size, heard.clone()).await?;
+        let mut buffer = Buffer::new();
+        let mut late = false;
+        loop {
+            self.ask(&mut receiver, asking).await?;
+            let Some((range, piece)) = asking.asked.front().copied() else {
+                // Not asked for anything, it is not silent.
+                swarm.asks(target, None);
+                let Some(found) = swarm.plan.work_for(id).await else {
+                    return Ok(());
+                };
+                asking.rest = Some((found, found.offset));
+                heard.now();
+                swarm.asks(target, Some(heard.clone()));
+                continue;
             };
-            asked.push_back((unsent, piece));
-            let range = receiver.request(piece.offset, piece.length).await?;
-            if let Some(last) = asked.back_mut() {
-                last.0 = range;
-            }
-        }
-        let Some((range, piece)) = asked.front().copied() else {
-            // Not asked for anything, it is not silent.
-            swarm.asks(target, None);
-            found = swarm.plan.work_for(id).await;
-            if found.is_none() {
-                return Ok(());
-            }
-            heard.now();
-            swarm.asks(target, Some(heard.clone()));
-            continue;
-        };
-        let bytes = {
             let coming = receiver.piece(&range, &mut buffer);
-            tokio::pin!(coming);
-            match timeout(OVERDUE, &mut coming).await {
-                Ok(bytes) => bytes?,
-                Err(_) => {
-                    if !std::mem::replace(&mut late, true) {
-                        swarm.is_late(target);
-                    }
-                    coming.await?
-                }
+            let bytes = self.in_time(coming, &mut late).await?;
+            // A user's file may hang; that is not this holder's silence.
+            let turn = swarm.incoming.turn().await;
+            if turn.is_some() {
+                swarm.asks(target, None);
             }
-        };
-        // A user's file may hang; that is not this holder's silence.
-        let turn = swarm.incoming.turn().await;
-        if turn.is_some() {
-            swarm.asks(target, None);
+            if !tokio::task::block_in_place(|| swarm.incoming.write_piece(range.offset, bytes))? {
+                return Err(SourceError::Bad(Fault::Bytes));
+            }
+            if turn.is_some() {
+                heard.now();
+                swarm.asks(target, Some(heard.clone()));
+            }
+            asking.came(receiver.took());
+            if range.end() == piece.offset + u64::from(piece.length) {
+                swarm.written(&piece, target);
+            } else {
+                swarm.came(id, &piece, range.end(), target);
+            }
         }
-        if !tokio::task::block_in_place(|| swarm.incoming.write_piece(piece.offset, bytes))? {
-            return Err(SourceError::Bad(Fault::Bytes));
+    }
+
+    /// What comes, and says once when it takes too long.
+    async fn in_time<T>(
+        &self,
+        coming: impl Future<Output = Result<T, ReceiveError>>,
+        late: &mut bool,
+    ) -> Result<T, SourceError> {
+        tokio::pin!(coming);
+        match timeout(OVERDUE, &mut coming).await {
+            Ok(came) => Ok(came?),
+            Err(_) => {
+                if !std::mem::replace(late, true) {
+                    self.swarm.is_late(self.target);
+                }
+                Ok(coming.await?)
+            }
         }
-        if turn.is_some() {
-            heard.now();
-            swarm.asks(target, Some(heard.clone()));
+    }
+
+    /// Asks for as much as there is to ask for, and as may be asked for.
+    async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        receiver: &mut Receiver<S>,
+        asking: &mut Asking,
+    ) -> Result<(), SourceError> {
+        let download = &self.swarm.download;
+        self.swarm.plan.spare(download.rate().is_some());
+        while asking.owed() < OWED {
+            if asking.rest.is_none() {
+                let piece = self.swarm.plan.take(self.place.id);
+                asking.rest = piece.map(|piece| (piece, piece.offset));
+            }
+            // It stays there until it is asked for: whatever fails, it goes back.
+            let Some(rest) = asking.rest else { return Ok(()) };
+            let length = asking.step(download.step(), &rest);
+            if !download.may_ask(length) {
+                if !asking.asked.is_empty() {
+                    return Ok(());
+                }
+                self.wait_to_ask(receiver, length).await?;
+            }
+            let (piece, from) = rest;
+            let range = receiver.request(from, length).await?;
+            asking.sent(range, piece);
         }
-        asked.pop_front();
-        swarm.written(&piece, target);
+        Ok(())
+    }
+
+    /// Waits until this daemon's own limits let it ask. None of that time is the holder's fault.
+    async fn wait_to_ask<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        receiver: &mut Receiver<S>,
+        length: u32,
+    ) -> Result<(), SourceError> {
+        let (swarm, id, heard) = (self.swarm, self.place.id, &self.place.heard);
+        let _held = swarm.holds();
+        swarm.asks(self.target, None);
+        swarm.plan.owes_as_of(id, Instant::now() + LATER);
+        let waiting = swarm.download.ask(length);
+        tokio::pin!(waiting);
+        while timeout(STILL_HERE, &mut waiting).await.is_err() {
+            receiver.reopen(self.grant, swarm.publication.size).await?;
+        }
+        swarm.plan.owes_as_of(id, Instant::now());
+        heard.now();
+        swarm.asks(self.target, Some(heard.clone()));
+        Ok(())
     }
 }

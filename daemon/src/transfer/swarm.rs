@@ -4,7 +4,7 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use super::{
     Halt, Shared,
     layer::fetch_layer,
+    limits::Download,
     pace::{Flow, Paces, STUCK},
     plan::{OVERDUE, Piece, Plan, SourceId},
     progress::{Heard, State, Transfer},
@@ -60,20 +61,51 @@ pub struct Swarm {
     paces: Mutex<Paces>,
     /// A piece was written in this go.
     moves: AtomicBool,
+    /// What may be asked for.
+    pub(super) download: Download,
+    /// Sources that this daemon's own limits keep from asking.
+    held: AtomicUsize,
+}
+
+/// A source that may not ask now, until it is dropped.
+pub(super) struct Held<'a>(&'a AtomicUsize);
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Swarm {
     /// A source wrote a verified piece.
     pub fn written(&self, piece: &Piece, target: &Target) {
+        self.moves();
+        self.paces().brings(target.peer_id, Instant::now());
+        self.plan.written(piece, |new, frontier| {
+            self.shared.received.add(new);
+            self.transfer.received(&target.name, new, frontier);
+        });
+    }
+
+    /// A source wrote a part of a piece, verified, up to here.
+    pub fn came(&self, source: SourceId, piece: &Piece, end: u64, target: &Target) {
+        self.moves();
+        self.plan.came(source, piece, end, |new| {
+            self.shared.received.add(new);
+            self.transfer.received(&target.name, new, 0);
+        });
+    }
+
+    fn moves(&self) {
         if !self.moves.swap(true, Ordering::Relaxed) {
             self.transfer.enter(State::Transferring, "");
         }
-        self.paces().brings(target.peer_id, Instant::now());
-        self.plan.written(piece, |frontier| {
-            self.shared.received.add(piece.length.into());
-            self.transfer
-                .received(&target.name, piece.length.into(), frontier);
-        });
+    }
+
+    /// A source may not ask now, for this daemon's own limits.
+    pub(super) fn holds(&self) -> Held<'_> {
+        self.held.fetch_add(1, Ordering::Relaxed);
+        Held(&self.held)
     }
 
     /// A source is asked for bytes, or no longer.
@@ -125,6 +157,10 @@ impl Swarm {
 
     /// Tells people when next to nothing has come for [`QUIET`], and why. True then.
     pub(super) fn is_quiet(&self, flow: &mut Flow, roll: &Roll) -> bool {
+        if self.held.load(Ordering::Relaxed) > 0 {
+            flow.held(Instant::now());
+            return false;
+        }
         let silent = self.silent();
         let quiet = silent.is_some() || flow.quiet(Instant::now()) >= QUIET;
         if quiet {
@@ -217,6 +253,8 @@ pub(super) async fn fetch_all(
         shared: Arc::clone(shared),
         paces: Mutex::default(),
         moves: AtomicBool::new(false),
+        download: transfer.limited_by(&shared.limits),
+        held: AtomicUsize::new(0),
     });
     // Who was asked in an earlier go is not asked now.
     for giver in transfer.givers() {
@@ -259,7 +297,9 @@ pub(super) async fn fetch_all(
                     roll.gives_up(&slowest);
                 }
                 let quiet = swarm.look(&mut flow, &roll);
-                if flow.too_little(Instant::now()) >= STUCK && !swarm.incoming.hangs() {
+                let stuck = flow.too_little(Instant::now()) >= STUCK && !swarm.incoming.hangs();
+                // While nobody waits for its turn it may as well go on.
+                if stuck && shared.turns.is_wanted() {
                     return Err(swarm.gives_way(&flow, &roll));
                 }
                 if quiet && shared.lines.is_in_the_way(publication.hash, transfer.id) {

@@ -64,6 +64,15 @@ impl AdminClient {
         read(&answer)
     }
 
+    /// Asks with a body, for nothing but that it is done.
+    ///
+    /// # Errors
+    /// When the directory cannot be reached or refuses.
+    pub async fn tell(&self, path: &str, body: &impl Serialize) -> Result<(), Failure> {
+        let body = serde_json::to_vec(body).map_err(|error| internal(&error))?;
+        self.exchange(Method::POST, path, body.into()).await.map(drop)
+    }
+
     /// Deletes.
     ///
     /// # Errors

@@ -1,32 +1,32 @@
 //! The server's side of the admin API.
 
-use std::sync::Arc;
+use std::{str::FromStr, sync::Arc};
 
 use axum::{
-    Json, Router,
+    Router,
     extract::State,
-    http::StatusCode,
     routing::{delete, get, post},
 };
-use p2p_proto::{UserName, rest::problem::ProblemKind};
+use p2p_proto::rest::problem::ProblemKind;
 use p2p_service::{
     accept,
     accept::{LocalLimits, SocketName},
 };
 use tokio::net::UnixListener;
-use uuid::Uuid;
 
-use super::types::{AddUser, Secret, SetPassword, USERS, User, UserWithPassword, Users};
+use super::{
+    groups, peers, status,
+    types::{GROUPS, PEERS, STATUS, USERS},
+    users,
+};
 use crate::{
-    accounts::{password::check_new, words::new_password},
     problem::{ApiError, no_such_method, no_such_path},
-    routes::body::{Answer, JsonBody, PathPart},
+    routes::body::PathPart,
     serving::{Origin, Protocol, Serving},
     state,
-    storage::{Account, NewUser},
 };
 
-type Shared = State<Arc<state::State>>;
+pub(super) type Shared = State<Arc<state::State>>;
 
 /// Connections at once, and of one user of this machine: a program run wild leaves some to others.
 const LIMITS: LocalLimits = LocalLimits {
@@ -39,13 +39,24 @@ const LIMITS: LocalLimits = LocalLimits {
 /// The admin API.
 pub fn router(state: Arc<state::State>) -> Router {
     let users = Router::new()
-        .route("/", get(list).post(add))
-        .route("/{name}", delete(remove))
-        .route("/{name}/disable", post(disable))
-        .route("/{name}/enable", post(enable))
-        .route("/{name}/passwd", post(passwd));
+        .route("/", get(users::list).post(users::add))
+        .route("/{name}", delete(users::remove))
+        .route("/{name}/disable", post(users::disable))
+        .route("/{name}/enable", post(users::enable))
+        .route("/{name}/passwd", post(users::passwd));
+    let groups = Router::new()
+        .route("/", get(groups::list).post(groups::add))
+        .route("/{name}", delete(groups::remove))
+        .route("/{name}/remove", post(groups::remove_members));
+    let peers = Router::new()
+        .route("/", get(peers::list))
+        .route("/{peer}/revoke", post(peers::revoke))
+        .route("/{peer}/allow", post(peers::allow));
     Router::new()
         .nest(USERS, users)
+        .nest(GROUPS, groups)
+        .nest(PEERS, peers)
+        .route(STATUS, get(status::get))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(state)
@@ -75,114 +86,8 @@ pub async fn accept_task(socket: (UnixListener, SocketName), serving: Serving) -
     Ok(())
 }
 
-fn view(account: Account) -> User {
-    User {
-        name: account.name,
-        id: account.id,
-        admin: account.admin,
-        disabled: account.disabled,
-        created_at: account.created_at,
-    }
-}
-
-fn checked_name(PathPart(name): PathPart) -> Result<UserName, ApiError> {
-    name.parse()
-        .map_err(|error: p2p_proto::name::BadName| ApiError::new(ProblemKind::Invalid, error.to_string()))
-}
-
-fn no_user(name: &UserName) -> ApiError {
-    ApiError::new(ProblemKind::NotFound, format!("there is no account {name}"))
-}
-
-/// The hash of the password that was given, or of one that is made and told.
-async fn hash(state: &state::State, given: Option<Secret>) -> Result<(String, Option<Secret>), ApiError> {
-    let made = match &given {
-        Some(_) => None,
-        None => Some(Secret::new(&new_password()?)),
-    };
-    let password = given
-        .as_ref()
-        .or(made.as_ref())
-        .map(Secret::reveal)
-        .unwrap_or_default();
-    check_new(&password).map_err(|error| ApiError::new(ProblemKind::Invalid, error.to_string()))?;
-    Ok((state.passwords.hash(password).await?, made))
-}
-
-async fn find(state: &state::State, name: &UserName) -> Result<User, ApiError> {
-    state
-        .storage
-        .user(name)
-        .await?
-        .map(view)
-        .ok_or_else(|| no_user(name))
-}
-
-async fn list(State(state): Shared) -> Answer<Users> {
-    let users = state.storage.users().await?.into_iter().map(view).collect();
-    Ok(Json(Users { users }))
-}
-
-async fn add(State(state): Shared, JsonBody(request): JsonBody<AddUser>) -> Answer<UserWithPassword> {
-    let (password_hash, password) = hash(&state, request.password).await?;
-    let name = request.name;
-    let user = NewUser {
-        id: Uuid::new_v4(),
-        name: name.clone(),
-        password_hash,
-        admin: request.admin,
-    };
-    if !state.storage.add_user(user).await? {
-        return Err(ApiError::new(
-            ProblemKind::Conflict,
-            format!("there is an account {name} already"),
-        ));
-    }
-    tracing::info!(account = %name, "account {name} added");
-    Ok(Json(UserWithPassword {
-        user: find(&state, &name).await?,
-        password,
-    }))
-}
-
-async fn set_disabled(state: &state::State, part: PathPart, disabled: bool) -> Answer<User> {
-    let name = checked_name(part)?;
-    if !state.storage.set_disabled(&name, disabled).await? {
-        return Err(no_user(&name));
-    }
-    let done = if disabled { "disabled" } else { "enabled" };
-    tracing::info!(account = %name, "account {name} {done}");
-    Ok(Json(find(state, &name).await?))
-}
-
-async fn disable(State(state): Shared, name: PathPart) -> Answer<User> {
-    set_disabled(&state, name, true).await
-}
-
-async fn enable(State(state): Shared, name: PathPart) -> Answer<User> {
-    set_disabled(&state, name, false).await
-}
-
-async fn passwd(
-    State(state): Shared,
-    name: PathPart,
-    JsonBody(request): JsonBody<SetPassword>,
-) -> Answer<UserWithPassword> {
-    let name = checked_name(name)?;
-    let user = find(&state, &name).await?;
-    let (password_hash, password) = hash(&state, request.password).await?;
-    if !state.storage.set_password(&name, password_hash).await? {
-        return Err(no_user(&name));
-    }
-    tracing::info!(account = %name, "password of {name} changed");
-    Ok(Json(UserWithPassword { user, password }))
-}
-
-async fn remove(State(state): Shared, name: PathPart) -> Result<StatusCode, ApiError> {
-    let name = checked_name(name)?;
-    if !state.storage.remove_user(&name).await? {
-        return Err(no_user(&name));
-    }
-    tracing::info!(account = %name, "account {name} removed");
-    Ok(StatusCode::NO_CONTENT)
+/// A part of the path as a checked type.
+pub(super) fn checked<T: FromStr<Err: ToString>>(PathPart(part): PathPart) -> Result<T, ApiError> {
+    part.parse()
+        .map_err(|error: T::Err| ApiError::new(ProblemKind::Invalid, error.to_string()))
 }

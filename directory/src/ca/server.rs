@@ -71,6 +71,27 @@ impl ServerCertificate {
     }
 }
 
+/// When the stored certificate ends; `None` when there is none.
+///
+/// # Errors
+/// When its file cannot be read, or is something else.
+pub fn stored_end(folder: &Path) -> Result<Option<Timestamp>, CaError> {
+    let path = folder.join("server.pem");
+    let Some(pem) = keyfile::read_text(&path)? else {
+        return Ok(None);
+    };
+    let end = || {
+        let (_, block) = x509_parser::pem::parse_x509_pem(pem.as_bytes()).ok()?;
+        let not_after = block.parse_x509().ok()?.validity().not_after.timestamp();
+        Timestamp::from_second(not_after).ok()
+    };
+    let damaged = || CaError::Damaged {
+        path: path.clone(),
+        what: "not a certificate in PEM".to_owned(),
+    };
+    end().map(Some).ok_or_else(damaged)
+}
+
 fn renewal(until: Timestamp) -> Timestamp {
     until.checked_sub(RENEW_BEFORE).unwrap_or(until)
 }

@@ -10,6 +10,16 @@ use crate::{
 };
 
 pub(super) fn run(config: &Config) -> Result<Outcome, Failure> {
+    let fingerprint = stored(config)?;
+    Ok(Outcome {
+        command: "ca-fingerprint",
+        text: format!("{fingerprint}\n"),
+        json: json!({ "ca_fingerprint": fingerprint }),
+    })
+}
+
+/// The fingerprint of the CA in the state folder.
+pub(super) fn stored(config: &Config) -> Result<String, Failure> {
     let folder = &config.state_dir;
     let fingerprint = stored_fingerprint(folder).map_err(|error| match &error {
         CaError::File { source, .. } if source.kind() == std::io::ErrorKind::PermissionDenied => {
@@ -18,13 +28,8 @@ pub(super) fn run(config: &Config) -> Result<Outcome, Failure> {
         }
         _ => Failure::new(FailureKind::Internal, error.to_string()),
     })?;
-    let Some(fingerprint) = fingerprint else {
+    fingerprint.ok_or_else(|| {
         let message = format!("there is no CA in {}", folder.display());
-        return Err(Failure::new(FailureKind::NotFound, message).hint("p2p-directory init"));
-    };
-    Ok(Outcome {
-        command: "ca-fingerprint",
-        text: format!("{fingerprint}\n"),
-        json: json!({ "ca_fingerprint": fingerprint }),
+        Failure::new(FailureKind::NotFound, message).hint("p2p-directory init")
     })
 }

@@ -1,18 +1,25 @@
 //! One file per command. A command gives an [`Outcome`]; here it becomes lines or one JSON object, and an exit code.
 
+mod backup;
 mod ca_fingerprint;
+mod first_steps;
+mod group;
 mod init;
+mod peer;
 mod serve;
+mod status;
+mod table;
 mod user;
 
 use std::{io::Write, process::ExitCode};
 
 use p2p_proto::{Failure, FailureKind};
+use p2p_service::{config::Sources, logging};
 use serde_json::{Value, json};
 
 use crate::{
     cli::{Admin, Cli, Command},
-    config::Config,
+    config::{Config, LOG_VARIABLE},
 };
 
 /// What a command has to say.
@@ -36,14 +43,28 @@ pub fn run(cli: Cli) -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<Option<Outcome>, Failure> {
-    let config = Config::load(cli.config.as_deref())
-        .map_err(|error| Failure::new(FailureKind::Usage, error.to_string()))?;
+    let usage = |error: &dyn std::fmt::Display| Failure::new(FailureKind::Usage, error.to_string());
+    let sources = Sources {
+        file: cli.config,
+        set: cli.set,
+    };
+    let config = Config::read(&sources).map_err(|error| usage(&error))?;
     match cli.command {
-        Command::Serve { check_config: true } => Ok(Some(serve::check(cli.config.as_deref()))),
-        Command::Serve { check_config: false } => serve::run(config, cli.config).map(|()| None),
+        Command::Serve { check_config } => {
+            logging::from_environment(LOG_VARIABLE).map_err(|error| usage(&error))?;
+            if check_config {
+                return Ok(Some(serve::check(&sources)));
+            }
+            serve::run(config, sources).map(|()| None)
+        }
         Command::Init => init::run(&config).map(Some),
         Command::CaFingerprint => ca_fingerprint::run(&config).map(Some),
+        Command::Backup { file } => backup::run(&config, &file).map(Some),
+        Command::FirstSteps => first_steps::run(&config).map(Some),
         Command::Admin(Admin::User(command)) => user::run(&config, command).map(Some),
+        Command::Admin(Admin::Group(command)) => group::run(&config, command).map(Some),
+        Command::Admin(Admin::Peer(command)) => peer::run(&config, command).map(Some),
+        Command::Admin(Admin::Status) => status::run(&config).map(Some),
     }
 }
 

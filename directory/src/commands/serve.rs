@@ -1,14 +1,12 @@
 //! `serve`: runs until SIGTERM or SIGINT. `serve --check-config`: says that the configuration is good.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use p2p_proto::Failure;
 use p2p_service::{
+    config::Sources,
     lifecycle::{Lifecycle, Signals},
+    logging::{self, LogLevel, Place},
     paths::default_paths,
 };
 use serde_json::json;
@@ -18,40 +16,38 @@ use crate::{
     app::App,
     clock::SystemClock,
     config::{Config, LOG_VARIABLE, PROGRAM},
+    reload::Reloading,
 };
 
 /// How long requests that run may take when the program stops.
 const DRAIN: Duration = Duration::from_secs(10);
 
-pub(super) fn run(config: Config, file: Option<PathBuf>) -> Result<(), Failure> {
-    p2p_service::logging::init(LOG_VARIABLE, config.log.level.as_str()).map_err(|error| failed(&error))?;
+pub(super) fn run(config: Config, sources: Sources) -> Result<(), Failure> {
+    let level = logging::init(LOG_VARIABLE, &config.log.level, &Place::StandardError)
+        .map_err(|error| failed(&error.into()))?;
     runtime()?
-        .block_on(serve(config, file))
+        .block_on(serve(config, sources, level))
         .map_err(|error| failed(&error))
 }
 
-async fn serve(config: Config, file: Option<PathBuf>) -> anyhow::Result<()> {
+async fn serve(config: Config, sources: Sources, level: LogLevel) -> anyhow::Result<()> {
     let signals = Signals::catch()?;
     let lifecycle = Lifecycle::new();
     let app = App::build(config, Arc::new(SystemClock)).await?;
-    let running = app.start(&lifecycle, file);
+    let level = Some(level);
+    let running = app.start(&lifecycle, Reloading { sources, level });
     let reloader = running.reloader.clone();
     let ended = lifecycle.run(signals, DRAIN, move || reloader.reload()).await;
     running.close().await;
     ended
 }
 
-pub(super) fn check(file: Option<&Path>) -> Outcome {
+pub(super) fn check(sources: &Sources) -> Outcome {
     let default = default_paths(PROGRAM).config_file;
-    let file = file.unwrap_or(&default);
-    let text = if file.exists() {
-        format!("{}: good\n", file.display())
-    } else {
-        format!("{}: missing, so the defaults count\n", file.display())
-    };
+    let file = sources.file.as_deref().unwrap_or(&default);
     Outcome {
         command: "serve",
-        text,
+        text: format!("{}\n", Config::verdict(sources)),
         json: json!({ "config": file, "exists": file.exists() }),
     }
 }

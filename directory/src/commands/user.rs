@@ -7,7 +7,10 @@ use p2p_proto::{Failure, FailureKind};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::{Outcome, runtime};
+use super::{
+    Outcome, runtime,
+    table::{names, table, time},
+};
 use crate::{
     accounts::password::MAX_PASSWORD,
     admin::{
@@ -29,11 +32,13 @@ async fn call(client: &AdminClient, command: UserCommand) -> Result<Outcome, Fai
             name,
             password,
             admin,
+            groups,
         } => {
             let request = AddUser {
                 name,
                 password: read_password(password)?,
                 admin,
+                groups,
             };
             let added: UserWithPassword = client.post(USERS, &request).await?;
             Ok(with_password(
@@ -100,15 +105,22 @@ fn with_password(command: &'static str, done: &str, answer: &UserWithPassword) -
 }
 
 fn list(users: &Users) -> Outcome {
-    let mut text = format!("{:<32}  {:<5}  STATE\n", "NAME", "ADMIN");
-    for user in &users.users {
-        let admin = if user.admin { "yes" } else { "" };
-        let state = if user.disabled { "disabled" } else { "enabled" };
-        text.push_str(&format!("{:<32}  {admin:<5}  {state}\n", user.name));
-    }
+    let rows: Vec<_> = users
+        .users
+        .iter()
+        .map(|user| {
+            [
+                user.name.to_string(),
+                if user.disabled { "disabled" } else { "enabled" }.to_owned(),
+                if user.admin { "yes" } else { "-" }.to_owned(),
+                time(Some(user.created_at)),
+                names(&user.groups),
+            ]
+        })
+        .collect();
     Outcome {
         command: "admin.user.list",
-        text,
+        text: table(["NAME", "STATE", "ADMIN", "ADDED", "GROUPS"], &rows),
         json: json!(users),
     }
 }

@@ -2,6 +2,7 @@
 //! `service` crate; here is what the keys mean and what they may be.
 
 mod durations;
+mod entries;
 mod limits;
 
 use std::{
@@ -10,7 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use p2p_service::{config::ConfigError, paths::default_paths};
+use p2p_service::{
+    config::{ConfigError, LogFilter, Naming, Sources},
+    paths::default_paths,
+};
 use serde::Deserialize;
 
 pub use durations::{Liveness, Session};
@@ -72,12 +76,21 @@ impl Config {
     /// # Errors
     /// Names file, line and key.
     pub fn load(explicit: Option<&Path>) -> Result<Self, ConfigError> {
-        p2p_service::config::load_with(
-            ENV_PREFIX,
-            explicit,
-            &default_paths(PROGRAM).config_file,
-            &[LOG_VARIABLE],
-        )
+        Self::read(&Sources::file(explicit))
+    }
+
+    /// The configuration from flags, environment and file.
+    ///
+    /// # Errors
+    /// Names file, line and key, or the variable or the flag.
+    pub fn read(sources: &Sources) -> Result<Self, ConfigError> {
+        with_naming(|naming| sources.load(naming))
+    }
+
+    /// What `--check-config` says of a good one.
+    #[must_use]
+    pub fn verdict(sources: &Sources) -> String {
+        with_naming(|naming| sources.verdict(naming))
     }
 
     /// Where the admin API is.
@@ -91,6 +104,14 @@ impl Config {
     pub fn database_file(&self) -> PathBuf {
         self.state_dir.join("directory.db")
     }
+}
+
+fn with_naming<T>(read: impl FnOnce(Naming<'_>) -> T) -> T {
+    read(Naming {
+        prefix: ENV_PREFIX,
+        reserved: &[LOG_VARIABLE, "P2P_DIRECTORY_CONFIG"],
+        default_file: &default_paths(PROGRAM).config_file,
+    })
 }
 
 /// Where the API is.
@@ -175,72 +196,20 @@ impl TryFrom<String> for DatabaseUrl {
 }
 
 /// What it logs.
-#[derive(Clone, Debug, Deserialize, PartialEq)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Log {
-    /// `error`, `warn`, `info`, `debug` or `trace`.
-    pub level: LogLevel,
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,p2p_directory::routes=debug`.
+    pub level: LogFilter,
 }
 
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            level: LogLevel::Info,
-        }
-    }
-}
-
-/// How much is logged.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// What broke.
-    Error,
-    /// What may break.
-    Warn,
-    /// What happened.
-    Info,
-    /// Every request.
-    Debug,
-    /// Everything.
-    Trace,
-}
-
-impl LogLevel {
-    /// As it is written.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Error => "error",
-            Self::Warn => "warn",
-            Self::Info => "info",
-            Self::Debug => "debug",
-            Self::Trace => "trace",
-        }
-    }
-}
-
-/// Where figures are served.
+/// Where figures are served, besides the admin socket.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {
-    /// Nowhere.
-    pub listen: Nowhere,
-}
-
-/// The empty text: there is nothing to serve yet.
-#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
-#[serde(try_from = "String")]
-pub struct Nowhere;
-
-impl TryFrom<String> for Nowhere {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        text.is_empty()
-            .then_some(Self)
-            .ok_or("metrics come with a later version; leave it empty")
-    }
+    /// By plain HTTP; empty: nowhere.
+    #[serde(deserialize_with = "p2p_service::config::address_or_nowhere")]
+    pub listen: Option<SocketAddr>,
 }
 
 #[cfg(test)]
@@ -287,21 +256,55 @@ mod tests {
             ..Config::default()
         };
         assert_eq!(load(&spoken).unwrap(), defaults);
-        load(packaged).unwrap();
+        assert_eq!(load(packaged).unwrap(), Config::default());
+        for entry in defaults.entries() {
+            let key = entry.key.rsplit('.').next().unwrap();
+            assert!(
+                packaged.contains(&format!("#{key} = ")),
+                "{key} is not in the file"
+            );
+        }
     }
 
     #[test]
     fn each_error_names_line_and_reason() {
         for (text, line, word) in [
-            ("\n[api]\nport = 1\n", ":3", "port"),
-            ("[metrics]\nlisten = \"127.0.0.1:7402\"\n", ":2", "later version"),
+            ("\n[api]\nport = 1\n", ":3", "unknown key port"),
+            (
+                "[metrics]\nlisten = \"7402\"\n",
+                ":2",
+                "metrics.listen: \"7402\" is no address",
+            ),
+            (
+                "[events]\nurl = \"x\"\n",
+                ":1",
+                "[events] comes with a later version",
+            ),
+            (
+                "[liveness]\nping = \"1s\"\n",
+                ":2",
+                "unknown key ping; known here: ping_interval, lease",
+            ),
+            (
+                "[api]\nlisen = []\n",
+                ":2",
+                "unknown key lisen; did you mean listen?",
+            ),
             ("[database]\nurl = \"postgres://x\"\n", ":2", "later version"),
             ("[liveness]\nlease = \"5s\"\n", ":", "longer than"),
-            ("[session]\nlifetime = \"long\"\n", ":2", "long"),
+            (
+                "[session]\nlifetime = \"long\"\n",
+                ":2",
+                "session.lifetime: \"long\"",
+            ),
             ("[api]\nnames = [\"a b\"]\n", ":2", "a b"),
             ("[limits]\nindex_changes = 0\n", ":", "index_changes"),
             ("[limits]\nfriends = 1\n", ":2", "friends"),
-            ("[log]\nlevel = \"loud\"\n", ":2", "loud"),
+            (
+                "[log]\nlevel = \"loud\"\n",
+                ":2",
+                "log.level: \"loud\" is no level",
+            ),
         ] {
             let error = load(text).unwrap_err();
             assert!(error.contains(word), "{error}");

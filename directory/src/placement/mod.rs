@@ -5,7 +5,7 @@ use std::{cmp::Reverse, collections::HashSet};
 
 use jiff::Timestamp;
 use p2p_proto::{
-    ByteCount, PeerId, UserName, Visibility,
+    ByteCount, PeerId, UserName,
     rest::{placement::Refused, publications::Publication, session::AcceptCopies},
 };
 
@@ -128,8 +128,12 @@ fn fitting(question: &Question<'_>, mut places: Vec<Place>) -> Result<Vec<Place>
 /// Why the peer cannot take a copy, as it reads after its name. What lasts is told first.
 fn obstacle(question: &Question<'_>, place: &Place) -> Option<String> {
     let own = place.user == *question.user;
-    if question.of.visibility == Visibility::Private && place.user != question.of.owner {
-        return Some(format!("cannot take private files of {}", question.of.owner));
+    if !place.sees {
+        let of = question.of;
+        return Some(match of.visibility.group() {
+            Some(group) => format!("is of {}, who is no member of {group}", place.user),
+            None => format!("cannot take private files of {}", of.owner),
+        });
     }
     if place.denied {
         return Some("is shut out of this directory".to_owned());

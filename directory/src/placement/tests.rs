@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use p2p_proto::ContentHash;
+use p2p_proto::{ContentHash, Visibility};
 use uuid::Uuid;
 
 use super::*;
@@ -30,6 +30,7 @@ fn place(number: u8) -> Place {
         peer_name: format!("gpu{number}").parse().unwrap(),
         addresses: Vec::new(),
         user: "ana".parse().unwrap(),
+        sees: true,
         accepts: AcceptCopies::Own,
         free_bytes: Some(1000),
         active_transfers: 0,
@@ -100,6 +101,15 @@ fn each_obstacle_has_its_words() {
         of: Visibility::Private,
         ..PLAIN
     };
+    let of_lab = Asked {
+        of: "group:lab".parse().unwrap(),
+        ..PLAIN
+    };
+    let bobs = |peer: &mut Place| {
+        peer.user = "bob".parse().unwrap();
+        peer.accepts = AcceptCopies::Cluster;
+        peer.sees = false;
+    };
     assert_eq!(refusal(&PLAIN, |_| {}), None);
     assert_eq!(
         refusal(&by_bob, |peer| peer.accepts = AcceptCopies::Cluster),
@@ -113,10 +123,8 @@ fn each_obstacle_has_its_words() {
         refusal(&PLAIN, |peer| peer.free_bytes = Some(999)),
         refusal(&PLAIN, |peer| peer.free_bytes = None),
         refusal(&by_bob, |_| {}),
-        refusal(&private, |peer| {
-            peer.user = "bob".parse().unwrap();
-            peer.accepts = AcceptCopies::Cluster;
-        }),
+        refusal(&private, bobs),
+        refusal(&of_lab, bobs),
     ];
     let found: Vec<String> = found.drain(..).map(Option::unwrap).collect();
     assert_eq!(
@@ -130,6 +138,7 @@ fn each_obstacle_has_its_words() {
             "has not told how much is free",
             "accepts copies of its own account only",
             "cannot take private files of ana",
+            "is of bob, who is no member of lab",
         ]
     );
 }

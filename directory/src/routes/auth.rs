@@ -16,7 +16,7 @@ use crate::{
     problem::ApiError,
     rate::Source,
     state::{ClientAddress, State},
-    storage,
+    storage::{self, Ended},
 };
 
 /// The session of the request.
@@ -40,10 +40,18 @@ impl FromRequestParts<Arc<State>> for Caller {
         if let Some(from) = parts.extensions.get::<ClientAddress>() {
             admit(state, Source::at(from.ip()))?;
         }
-        Err(ApiError::new(
-            ProblemKind::NoSession,
-            "the session has ended: log in again",
-        ))
+        let why = state.storage.why_ended(hash).await?;
+        Err(ApiError::new(ProblemKind::NoSession, sentence(why)))
+    }
+}
+
+/// What the peer is told, which shows it to its user.
+const fn sentence(why: Option<Ended>) -> &'static str {
+    match why {
+        None => "the session has ended: log in again",
+        Some(Ended::Revoked) => "the session has ended: an administrator revoked this peer",
+        Some(Ended::Disabled) => "the session has ended: an administrator disabled the account",
+        Some(Ended::Removed) => "the session has ended: an administrator removed the account",
     }
 }
 

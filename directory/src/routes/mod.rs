@@ -4,14 +4,18 @@
 mod auth;
 pub(crate) mod body;
 mod ca;
+mod credentials;
 mod dial;
 mod download;
+mod events;
 mod files;
 mod health;
 mod index;
 mod login;
 mod logout;
 mod me;
+mod openapi;
+mod password;
 mod peers;
 mod ping;
 mod publications;
@@ -40,10 +44,11 @@ type Shared = axum::extract::State<Arc<State>>;
 
 /// The whole API.
 pub fn router(state: Arc<State>) -> Router {
-    let health = || {
+    let service = || {
         Router::new()
             .route("/healthz", get(health::healthz))
             .route("/readyz", get(health::readyz))
+            .route("/openapi.json", get(openapi::get))
     };
     let api = Router::new()
         .route("/ca", get(ca::get))
@@ -51,6 +56,7 @@ pub fn router(state: Arc<State>) -> Router {
         .route("/session/renew", post(renew::post))
         .route("/logout", post(logout::post))
         .route("/me", get(me::get))
+        .route("/me/password", post(password::post))
         .route("/ping", post(ping::post))
         .route("/publications", post(publications::post))
         .route("/publications/{id}", delete(publications::delete))
@@ -63,10 +69,11 @@ pub fn router(state: Arc<State>) -> Router {
         .route("/upload", post(upload::post))
         .route("/reports", post(reports::post))
         .route("/peers", get(peers::get))
-        .merge(health());
+        .route("/events", get(events::get))
+        .merge(service());
     Router::new()
         .nest(PREFIX, api)
-        .merge(health())
+        .merge(service())
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
         .with_state(state)

@@ -33,6 +33,7 @@ pub(super) async fn post(
         grant_keys: state.grants.keys(),
         ping_interval_ms: millis(liveness.ping_interval),
         lease_ms: millis(liveness.lease),
-        last_event: None,
+        last_event: pong.last_event,
+        peers_online: crate::metrics::peers_online(),
     }))
 }

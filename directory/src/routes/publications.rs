@@ -44,6 +44,10 @@ pub(super) async fn post(
             "{} is published with this hash and {size} bytes",
             request.name
         )),
+        Published::NoGroup(group) => {
+            let detail = format!("no group \"{group}\" has {} as a member", session.user_name);
+            Err(ApiError::new(ProblemKind::NotFound, detail))
+        }
         Published::TooMany => {
             let detail = format!(
                 "{} has {most} publications, the most there may be",

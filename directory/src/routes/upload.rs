@@ -7,7 +7,9 @@ use p2p_proto::{
     index::HoldState,
     rest::{
         location::Holder,
-        placement::{MAX_COPIES, MAX_PATTERN, MAX_PATTERNS, PlaceRequest, PlaceResponse, Target},
+        placement::{
+            MAX_COPIES, MAX_EXCLUDED, MAX_PATTERN, MAX_PATTERNS, PlaceRequest, PlaceResponse, Target,
+        },
         problem::ProblemKind,
         publications::Publication,
     },
@@ -26,9 +28,6 @@ use crate::{
     state,
     storage::{KnownHolder, Place, Places, Session},
 };
-
-/// The most peers that are excluded.
-const MAX_EXCLUDED: usize = 1024;
 
 pub(super) async fn post(
     State(state): Shared,

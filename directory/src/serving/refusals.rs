@@ -1,4 +1,5 @@
-//! What is refused, told in the log once per source, kind and minute: a flood of the same trouble is one line. In memory.
+//! What is refused, told in the log once per source, kind and minute: a flood of the same trouble is one line, and the
+//! next one says how much there was. In memory.
 
 use std::{
     fmt,
@@ -68,8 +69,10 @@ impl Refusals {
     pub(super) fn answered(&self, from: Origin, status: StatusCode) {
         const TOLD: [u16; 8] = [400, 405, 408, 413, 414, 422, 426, 429];
         let (who, code) = (Who::from(from), status.as_u16());
-        if TOLD.contains(&code) && self.0.may_say((who, What::Status(code))) {
-            tracing::warn!("refused a request from {who}: {status}");
+        if TOLD.contains(&code)
+            && let Some(more) = self.0.say((who, What::Status(code)))
+        {
+            tracing::warn!("refused a request from {who}: {status}{more}");
         }
     }
 
@@ -79,16 +82,18 @@ impl Refusals {
         match end {
             End::Over => {}
             End::SlowHead => {
-                if self.0.may_say((who, What::SlowHead)) {
-                    tracing::warn!("closed a connection from {who}: the head of a request came too slowly");
+                if let Some(more) = self.0.say((who, What::SlowHead)) {
+                    tracing::warn!(
+                        "closed a connection from {who}: the head of a request came too slowly{more}"
+                    );
                 }
             }
             End::Broken(error) if is_gone(error) => {
                 tracing::debug!(error = %error, "a connection broke off");
             }
             End::Broken(error) => {
-                if self.0.may_say((who, What::Garbage)) {
-                    tracing::warn!("closed a connection from {who}: what came is not HTTP: {error}");
+                if let Some(more) = self.0.say((who, What::Garbage)) {
+                    tracing::warn!("closed a connection from {who}: what came is not HTTP: {error}{more}");
                 }
             }
         }

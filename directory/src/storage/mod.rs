@@ -1,7 +1,12 @@
-//! What the directory remembers, as traits, one per subject: accounts, sessions, peers with their leases, publications,
-//! holds, reports of holders, and where copies might go. Whoever implements them owns the state and the clock that it is judged by. A call either happened wholly,
-//! with the `events` row that tells of it, or not at all; after a crash what was answered is still there.
+//! What the directory remembers, as traits, one per subject: accounts and their groups, sessions, peers with their leases,
+//! publications, holds, reports of holders, where copies might go, events, and what admins ask. Whoever implements them owns
+//! the state and the clock that it is judged by. A call either happened wholly, with the `events` row that tells of it, or
+//! not at all; after a crash what was answered is still there.
 
+pub mod admin;
+pub mod events;
+pub mod figures;
+pub mod groups;
 pub mod holds;
 pub mod peers;
 pub mod placement;
@@ -15,14 +20,18 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use uuid::Uuid;
 
+pub use admin::{AdminStore, KnownPeer, Revocation};
+pub use events::EventStore;
+pub use figures::{FigureStore, Figures, Overview};
+pub use groups::{Group, GroupChange, GroupStore};
 pub use holds::{HoldStore, IndexOutcome, KnownHolder, Released};
 pub use peers::{EndedLease, PeerStore, Pong};
 pub use placement::{Place, PlacementStore, Places};
 pub use publications::{Named, PublicationStore, Published, SearchFilter, SearchPage};
 pub use reports::{ReportStore, Reported};
-pub use sessions::{LoggedIn, NewSession, Session, SessionStore};
+pub use sessions::{Ended, LogIn, NewSession, Session, SessionStore};
 pub use sqlite::Sqlite;
-pub use users::{Account, NewUser, UserStore};
+pub use users::{Account, NewUser, UserAdded, UserStore};
 
 /// What a call gives, some time later.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
@@ -43,7 +52,17 @@ pub enum StorageError {
 
 /// Everything.
 pub trait Storage:
-    UserStore + SessionStore + PeerStore + PublicationStore + HoldStore + ReportStore + PlacementStore
+    UserStore
+    + GroupStore
+    + SessionStore
+    + PeerStore
+    + PublicationStore
+    + HoldStore
+    + ReportStore
+    + PlacementStore
+    + EventStore
+    + AdminStore
+    + FigureStore
 {
     /// The id of this directory's cluster, made with the database.
     fn cluster(&self) -> Reply<'_, Uuid>;
@@ -51,8 +70,8 @@ pub trait Storage:
     /// Asks the database something small.
     fn check(&self) -> Reply<'_, ()>;
 
-    /// Forgets events, ended sessions and denials from before this time, and reports that no longer count. Of the
-    /// denied, no certificate may be left that is older.
+    /// Forgets events (the newest one and what came after an event that is kept stay), ended sessions and denials from before
+    /// this time, and reports that no longer count. Of the denied, no certificate may be left that is older.
     fn prune(&self, before: Timestamp) -> Reply<'_, ()>;
 
     /// Writes down what is pending and closes.

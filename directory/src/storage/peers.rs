@@ -18,6 +18,8 @@ pub struct Pong {
     pub index: Option<IndexState>,
     /// The deny-list, when the peer has another one.
     pub deny: Option<DenyList>,
+    /// The last event that the caller may see.
+    pub last_event: Option<Uuid>,
 }
 
 /// A lease that has ended.

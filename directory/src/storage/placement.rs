@@ -25,6 +25,8 @@ pub struct Place {
     pub free_bytes: Option<u64>,
     /// Transfers that run there.
     pub active_transfers: u32,
+    /// Its account may see the publication.
+    pub sees: bool,
     /// It has a lease now.
     pub online: bool,
     /// It is on the deny-list.

@@ -2,7 +2,7 @@
 //! is not there.
 
 use p2p_proto::{
-    ContentHash, FileName, UserName,
+    ContentHash, FileName, GroupName, UserName,
     rest::publications::{Publication, PublishRequest, SearchHit},
 };
 use uuid::Uuid;
@@ -21,6 +21,8 @@ pub enum Published {
     OtherSize(u64),
     /// The account has the most there may be.
     TooMany,
+    /// The account is not a member of that group, or there is none.
+    NoGroup(GroupName),
 }
 
 /// A name to look for.

@@ -29,9 +29,23 @@ pub struct NewSession {
 }
 
 /// What came of it.
-pub struct LoggedIn {
-    /// The name that the peer has now.
-    pub peer_name: PeerName,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LogIn {
+    /// The peer has a session, and this name now.
+    Done(PeerName),
+    /// Its key is revoked: nothing was made.
+    Revoked,
+}
+
+/// Why others ended a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The peer's key was revoked.
+    Revoked,
+    /// The account was disabled.
+    Disabled,
+    /// The account was removed.
+    Removed,
 }
 
 /// A session that lives.
@@ -60,10 +74,13 @@ pub trait SessionStore: Send + Sync {
     /// Makes the session, which replaces the peer's earlier ones, and begins a lease. A name that another peer has is
     /// handed over when that peer is of the same account and has no lease; else a number is appended. A peer of another
     /// account before begins with an empty index.
-    fn log_in(&self, session: NewSession) -> Reply<'_, LoggedIn>;
+    fn log_in(&self, session: NewSession) -> Reply<'_, LogIn>;
 
     /// The session with this token hash, unless it ended or its account is disabled.
     fn session(&self, token_hash: [u8; 32]) -> Reply<'_, Option<Session>>;
+
+    /// Why others ended the session that had this token hash, when they did so lately.
+    fn why_ended(&self, token_hash: [u8; 32]) -> Reply<'_, Option<Ended>>;
 
     /// Sets when the session and the peer's certificate end.
     fn renew<'a>(

@@ -1,7 +1,7 @@
 //! Accounts.
 
 use jiff::Timestamp;
-use p2p_proto::UserName;
+use p2p_proto::{GroupName, UserName};
 use uuid::Uuid;
 
 use super::Reply;
@@ -16,6 +16,19 @@ pub struct NewUser {
     pub password_hash: String,
     /// It may administer.
     pub admin: bool,
+    /// The groups that it is a member of.
+    pub groups: Vec<GroupName>,
+}
+
+/// What came of making an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UserAdded {
+    /// It is there.
+    Done,
+    /// The name is taken.
+    NameTaken,
+    /// There is no such group; nothing was made.
+    NoGroup(GroupName),
 }
 
 /// An account.
@@ -33,12 +46,14 @@ pub struct Account {
     pub disabled: bool,
     /// When it was made.
     pub created_at: Timestamp,
+    /// The groups that it is a member of, by name.
+    pub groups: Vec<GroupName>,
 }
 
 /// Keeps accounts.
 pub trait UserStore: Send + Sync {
-    /// Makes the account; false when the name is taken.
-    fn add_user(&self, user: NewUser) -> Reply<'_, bool>;
+    /// Makes the account, as a member of its groups.
+    fn add_user(&self, user: NewUser) -> Reply<'_, UserAdded>;
 
     /// All, by name.
     fn users(&self) -> Reply<'_, Vec<Account>>;

@@ -21,6 +21,7 @@ fn add(name: &str, password: Option<&str>) -> AddUser {
         name: name.parse().unwrap(),
         password: password.map(Secret::new),
         admin: false,
+        groups: Vec::new(),
     }
 }
 

@@ -14,7 +14,7 @@ async fn presence_events(directory: &Directory) -> Vec<String> {
         .filename(directory.config.database_file())
         .read_only(true);
     let mut database = SqliteConnection::connect_with(&options).await.unwrap();
-    let rows = sqlx::query("SELECT kind FROM events WHERE kind LIKE 'peer%' ORDER BY id")
+    let rows = sqlx::query("SELECT kind FROM events WHERE kind LIKE 'peer.%' ORDER BY id")
         .fetch_all(&mut database)
         .await;
     rows.unwrap().iter().map(|row| row.get("kind")).collect()
@@ -40,9 +40,9 @@ async fn a_silent_peer_is_unlisted_when_its_lease_ends() {
 async fn the_sweeper_tells_of_it_by_itself() {
     let directory = Directory::with_users(&["ana"]).await;
     directory.peer("ana", "ws1").await;
-    assert_eq!(presence_events(&directory).await, ["peer_online"]);
+    assert_eq!(presence_events(&directory).await, ["peer.online"]);
     directory.clock.advance(Duration::from_secs(30));
-    eventually(async || presence_events(&directory).await == ["peer_online", "peer_offline"]).await;
+    eventually(async || presence_events(&directory).await == ["peer.online", "peer.offline"]).await;
     assert_eq!(sweep(&directory.state).await.unwrap(), None);
 }
 
@@ -56,7 +56,7 @@ async fn a_ping_lists_a_peer_again() {
     assert!(peer.sees_online("ws1").await);
     assert_eq!(
         presence_events(&directory).await,
-        ["peer_online", "peer_offline", "peer_online"]
+        ["peer.online", "peer.offline", "peer.online"]
     );
 }
 

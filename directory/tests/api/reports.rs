@@ -262,7 +262,7 @@ async fn an_event_tells_of_the_first_report_only_and_not_by_whom() {
     report(&stage.eve, stage.id, &stage.bad).await;
     let events = ask(
         &directory,
-        "SELECT payload || visibility FROM events WHERE kind = 'holder_reported'",
+        "SELECT what || visibility FROM events WHERE kind = 'holder.reported'",
     )
     .await;
     assert_eq!(events.len(), 1);

@@ -11,6 +11,7 @@ use p2p_directory::{
     app::{App, Bounds, Running},
     clock::ManualClock,
     config::{Config, Limits},
+    reload::Reloading,
     state::State,
 };
 use p2p_proto::{
@@ -83,7 +84,7 @@ impl Directory {
             .with_bounds(bounds);
         let (state, address) = (app.state(), app.addresses()[0]);
         let lifecycle = Lifecycle::new();
-        let running = app.start(&lifecycle, None);
+        let running = app.start(&lifecycle, Reloading::default());
         Self {
             client: client(state.authority.bundle()),
             admin: AdminClient::new(&config.admin_socket()),
@@ -125,6 +126,7 @@ impl Directory {
             name: name.parse().unwrap(),
             password,
             admin: false,
+            groups: Vec::new(),
         };
         let _: UserWithPassword = self.admin.post(USERS, &user).await.unwrap();
     }

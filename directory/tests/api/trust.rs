@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use p2p_directory::{app::App, ca::authority::stored_fingerprint, clock::SystemClock, config::Config};
-use p2p_service::lifecycle::Lifecycle;
+use p2p_directory::{
+    app::App, ca::authority::stored_fingerprint, clock::SystemClock, config::Config, reload::Reloading,
+};
+use p2p_service::{config::Sources, lifecycle::Lifecycle};
 use reqwest::Method;
 
 use crate::support::{Directory, client, eventually};
@@ -117,7 +119,8 @@ async fn a_reload_serves_with_other_names() {
         .unwrap();
     let (address, ca) = (app.addresses()[0], app.state().authority.bundle().to_owned());
     let lifecycle = Lifecycle::new();
-    let running = app.start(&lifecycle, Some(file.clone()));
+    let sources = Sources::file(Some(&file));
+    let running = app.start(&lifecycle, Reloading { sources, level: None });
     let reached = async || {
         client(&ca)
             .get(format!("https://{address}/healthz"))

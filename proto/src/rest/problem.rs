@@ -1,6 +1,7 @@
 //! Errors of the REST API: `application/problem+json` (RFC 9457) with a stable `type`.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Media type of a problem.
 pub const CONTENT_TYPE: &str = "application/problem+json";
@@ -112,7 +113,7 @@ impl ProblemKind {
 }
 
 /// Body of an error.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// [`TYPE_PREFIX`] and the kind's word.
     #[serde(rename = "type")]

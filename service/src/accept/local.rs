@@ -53,8 +53,8 @@ pub async fn serve_unix<H, F>(
                 None => {
                     // A buffer that nobody has written to has room; whoever has gone already need not hear it.
                     let _ = stream.try_write(limits.goodbye);
-                    if said.may_say(uid) {
-                        tracing::warn!("too many connections of user {uid} at {name}: closed");
+                    if let Some(more) = said.say(uid) {
+                        tracing::warn!("too many connections of user {uid} at {name}: closed{more}");
                     }
                 }
             },

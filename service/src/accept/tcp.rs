@@ -15,20 +15,23 @@ const BACKLOG: u32 = 1024;
 /// # Errors
 /// The first one that cannot be bound, by name.
 pub fn bind(addresses: &[SocketAddr]) -> io::Result<Vec<TcpListener>> {
-    addresses
-        .iter()
-        .map(|&address| {
-            bind_one(address)
-                .or_else(|error| {
-                    if address.is_ipv6() && address.ip().is_unspecified() && no_ipv6(&error) {
-                        bind_one((Ipv4Addr::UNSPECIFIED, address.port()).into())
-                    } else {
-                        Err(error)
-                    }
-                })
-                .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
-        })
-        .collect()
+    let bound = addresses.iter().map(|&address| {
+        on_any(address, bind_one)
+            .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on {address}: {error}")))
+    });
+    bound.collect()
+}
+
+/// What `bind` gives for the address, or for `0.0.0.0` when it is `[::]` and there is no IPv6.
+fn on_any<T>(address: SocketAddr, bind: impl Fn(SocketAddr) -> io::Result<T>) -> io::Result<T> {
+    bind(address).or_else(|error| {
+        if address.is_ipv6() && address.ip().is_unspecified() && no_ipv6(&error) {
+            tracing::info!("there is no IPv6 here: listening on 0.0.0.0 for {address}");
+            bind((Ipv4Addr::UNSPECIFIED, address.port()).into())
+        } else {
+            Err(error)
+        }
+    })
 }
 
 fn no_ipv6(error: &io::Error) -> bool {
@@ -65,5 +68,25 @@ mod tests {
     #[tokio::test]
     async fn all_addresses_can_be_bound() {
         assert_eq!(bind(&["[::]:0".parse().unwrap()]).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn without_ipv6_all_addresses_are_those_of_ipv4() {
+        use rustix::io::Errno;
+        let (any, port): (SocketAddr, u16) = ("[::]:7401".parse().unwrap(), 7401);
+        let without = |error: Errno| {
+            move |address: SocketAddr| match address {
+                SocketAddr::V6(_) => Err(io::Error::from_raw_os_error(error.raw_os_error())),
+                SocketAddr::V4(_) => Ok(address),
+            }
+        };
+        // Of a kernel without it, of one that has it switched off, and of a sandbox.
+        for error in [Errno::AFNOSUPPORT, Errno::ADDRNOTAVAIL] {
+            let bound = on_any(any, without(error)).unwrap();
+            assert_eq!(bound, (Ipv4Addr::UNSPECIFIED, port).into());
+        }
+        // A port that is taken stays taken, and an address that was named stays that address.
+        assert!(on_any(any, without(Errno::ADDRINUSE)).is_err());
+        assert!(on_any("[::1]:7401".parse().unwrap(), without(Errno::AFNOSUPPORT)).is_err());
     }
 }

@@ -15,7 +15,7 @@ use super::{
     gate::{Gate, source},
     limits::AcceptLimits,
 };
-use crate::{lifecycle::Lifecycle, once::OncePerMinute};
+use crate::{lifecycle::Lifecycle, metrics, once::OncePerMinute};
 
 /// Pause after an accept that failed for want of something, such as descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -53,8 +53,9 @@ where
         let address = SocketAddr::new(from.ip().to_canonical(), from.port());
         let source = source(address.ip());
         let Some(place) = gate.enter(source) else {
-            if said.may_say((source, Trouble::TooMany)) {
-                tracing::warn!("too many connections from {}: closed", address.ip());
+            metrics::TOO_MANY.up();
+            if let Some(more) = said.say((source, Trouble::TooMany)) {
+                tracing::warn!("too many connections from {}: closed{more}", address.ip());
             }
             continue;
         };
@@ -63,7 +64,7 @@ where
         };
         let (handler, said) = (handler.clone(), Arc::clone(&said));
         lifecycle.spawn_request(async move {
-            let _place = place;
+            let (_place, _here) = (place, metrics::CONNECTIONS.enter());
             let error = match timeout(limits.handshake, handshake(config, stream)).await {
                 Ok(Ok(stream)) => return handler(stream, address).await,
                 Ok(Err(error)) => error,
@@ -71,10 +72,12 @@ where
             };
             // Who only looks whether the port is open, and leaves, has done nothing wrong.
             let wrong = [io::ErrorKind::InvalidData, io::ErrorKind::TimedOut].contains(&error.kind());
-            if wrong && said.may_say((source, Trouble::Handshake)) {
-                tracing::warn!("handshake with {address} failed: {error}");
-            } else {
-                tracing::debug!("handshake with {address}: {error}");
+            if wrong {
+                metrics::HANDSHAKES_FAILED.up();
+            }
+            match said.say((source, Trouble::Handshake)).filter(|_| wrong) {
+                Some(more) => tracing::info!("handshake with {address} failed: {error}{more}"),
+                None => tracing::debug!("handshake with {address}: {error}"),
             }
         });
     }

@@ -46,9 +46,10 @@ pub async fn login(rpc: &ControlRpc, uid: u32, request: LoginRequest) -> Result<
         Some(login_request::Trust::FirstUse(true)) => Trust::FirstUse,
         _ => Trust::Pinned,
     };
+    let config = rpc.config.now();
     let here = Here {
-        peer_name: rpc.config.peer_name.clone().unwrap_or_else(address::host_name),
-        addresses: address::advertised(&rpc.config.peer.advertise, &rpc.listening).await,
+        peer_name: config.peer_name.clone().unwrap_or_else(address::host_name),
+        addresses: address::advertised(&config.peer.advertise, &rpc.listening).await,
         made_by: uid,
     };
     let done = login::login(
@@ -82,7 +83,7 @@ fn directory(rpc: &ControlRpc, named: &str) -> Result<DirectoryUrl, Failure> {
     let known = rpc
         .sessions
         .last_directory()
-        .or_else(|| rpc.config.directory.urls.first().cloned());
+        .or_else(|| rpc.config.now().directory.urls.first().cloned());
     let known = known.ok_or_else(|| {
         Failure::new(FailureKind::Usage, "no directory is known yet").hint("p2pctl login --directory HOST")
     })?;

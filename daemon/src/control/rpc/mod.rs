@@ -2,18 +2,23 @@
 
 mod download;
 mod info;
+mod limit;
 mod list;
 mod login;
 mod logout;
 mod open_slot;
+mod passwd;
 mod peers;
+mod pin;
 mod remove;
 mod replicate;
 mod search;
+mod set_priority;
 mod status;
 mod transfers;
 mod upload;
 mod verify;
+mod watch;
 
 use std::{path::PathBuf, pin::Pin, sync::Arc};
 
@@ -28,8 +33,9 @@ use tonic::{Request, Response, Status, Streaming, transport::server::UdsConnectI
 
 use super::slots::Slots;
 use crate::{
-    config::Config,
+    config::Live,
     directory::{index::Announcer, link::Link},
+    events::Bus,
     identity::session::Sessions,
     meter::Meter,
     store::Store,
@@ -46,7 +52,7 @@ type Events<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
 #[derive(Clone)]
 pub struct ControlRpc {
     /// Configuration.
-    pub config: Arc<Config>,
+    pub config: Live,
     /// The session.
     pub sessions: Arc<Sessions>,
     /// The directory.
@@ -59,6 +65,8 @@ pub struct ControlRpc {
     pub transfers: Transfers,
     /// Uploads.
     pub publisher: Publisher,
+    /// What happens.
+    pub bus: Bus,
     /// Passed descriptors.
     pub slots: Arc<Slots>,
     /// Where descriptors are passed.
@@ -265,23 +273,32 @@ impl ControlService for ControlRpc {
         Ok(Response::new(verify::verify(self, &request.into_inner()).await?))
     }
 
-    async fn passwd(&self, _: Request<PasswdRequest>) -> Result<Response<PasswdResponse>, Status> {
-        Err(Status::unimplemented("passwd"))
+    async fn passwd(&self, request: Request<PasswdRequest>) -> Result<Response<PasswdResponse>, Status> {
+        self.acting(&request).await?;
+        Ok(Response::new(passwd::passwd(self, request.into_inner()).await?))
     }
 
-    async fn limit(&self, _: Request<LimitRequest>) -> Result<Response<LimitResponse>, Status> {
-        Err(Status::unimplemented("limit"))
+    async fn limit(&self, request: Request<LimitRequest>) -> Result<Response<LimitResponse>, Status> {
+        let uid = uid(&request)?;
+        Ok(Response::new(
+            limit::limit(self, uid, request.into_inner()).await?,
+        ))
     }
 
-    async fn set_priority(&self, _: Request<SetPriorityRequest>) -> Result<Response<Transfer>, Status> {
-        Err(Status::unimplemented("priority"))
+    async fn set_priority(&self, request: Request<SetPriorityRequest>) -> Result<Response<Transfer>, Status> {
+        let uid = uid(&request)?;
+        Ok(Response::new(
+            set_priority::set_priority(self, uid, request.into_inner()).await?,
+        ))
     }
 
-    async fn pin(&self, _: Request<PinRequest>) -> Result<Response<HeldFile>, Status> {
-        Err(Status::unimplemented("pin"))
+    async fn pin(&self, request: Request<PinRequest>) -> Result<Response<HeldFile>, Status> {
+        self.acting(&request).await?;
+        Ok(Response::new(pin::pin(self, &request.into_inner()).await?))
     }
 
-    async fn watch(&self, _: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
-        Err(Status::unimplemented("watch"))
+    async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
+        let uid = uid(&request)?;
+        Ok(Response::new(watch::watch(self, uid, &request.into_inner())))
     }
 }

@@ -1,4 +1,4 @@
-//! `Remove`: drops this peer's copy, and with `unpublish` withdraws the owner's version. Whether the copy may go is the
+//! `Remove`: drops this peer's copy, unless it is pinned, and with `unpublish` withdraws the owner's version. Whether the copy may go is the
 //! directory's to say, before it goes: of two peers that drop theirs at once each sees the other's. A crash in between
 //! leaves the copy here, and the directory, until it hears of it anew, counts on others for it.
 
@@ -8,8 +8,8 @@ use p2p_proto::{
     v1::{RemoveRequest, RemoveResponse},
 };
 
-use super::ControlRpc;
-use crate::{control::convert, identity::session::Session};
+use super::{ControlRpc, pin};
+use crate::{control::convert, events::What, identity::session::Session};
 
 /// Drops and withdraws what the reference means.
 pub async fn remove(rpc: &ControlRpc, request: &RemoveRequest) -> Result<RemoveResponse, Failure> {
@@ -30,8 +30,15 @@ pub async fn remove(rpc: &ControlRpc, request: &RemoveRequest) -> Result<RemoveR
     } else {
         vec![&info.publication]
     };
+    if !request.force {
+        for publication in &meant {
+            if let Some(held) = rpc.store.hold(publication.id).await?.filter(|held| held.pinned) {
+                return Err(pin::refusal(&held));
+            }
+        }
+    }
     if request.unpublish {
-        withdraw(&session, &meant, &mut response).await?;
+        withdraw(rpc, &session, &meant, &mut response).await?;
     }
     for publication in meant {
         if rpc.store.hold(publication.id).await?.is_none() {
@@ -49,12 +56,13 @@ pub async fn remove(rpc: &ControlRpc, request: &RemoveRequest) -> Result<RemoveR
         return Err(Failure::new(FailureKind::NotFound, message).hint("p2pctl list"));
     }
     if let Err(failure) = rpc.announcer.announce(&session).await {
-        tracing::warn!("the directory was not told of what was removed; a ping will: {failure}");
+        tracing::info!("the directory was not told of what was removed; a ping will: {failure}");
     }
     Ok(response)
 }
 
 async fn withdraw(
+    rpc: &ControlRpc,
     session: &Session,
     meant: &[&Publication],
     response: &mut RemoveResponse,
@@ -71,6 +79,9 @@ async fn withdraw(
     }
     for publication in meant {
         session.client.withdraw(publication.id).await?;
+        rpc.bus.tell(What::Withdrawn {
+            publication: (*publication).clone(),
+        });
         response.unpublished.push(convert::publication(publication));
     }
     Ok(())

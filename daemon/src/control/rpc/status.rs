@@ -26,14 +26,14 @@ pub async fn status(rpc: &ControlRpc, uid: u32) -> Result<StatusResponse, Failur
     let link = rpc.link.state();
     let here = session.as_ref().map(|session| session.record.peer_name.clone());
     let peer_name = here
-        .or_else(|| rpc.config.peer_name.clone())
+        .or_else(|| rpc.config.now().peer_name.clone())
         .unwrap_or_else(address::host_name);
     let urls = match &session {
         Some(session) => vec![session.record.directory.clone()],
         None => rpc
             .sessions
             .last_directory()
-            .map_or_else(|| rpc.config.directory.urls.clone(), |url| vec![url]),
+            .map_or_else(|| rpc.config.now().directory.urls.clone(), |url| vec![url]),
     };
     let directory = DirectoryStatus {
         urls,

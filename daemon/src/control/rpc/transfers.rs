@@ -118,7 +118,7 @@ async fn want(
 }
 
 /// One that this user may not see is as unknown as one that never was.
-fn find(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<Arc<Transfer>, Failure> {
+pub(super) fn find(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<Arc<Transfer>, Failure> {
     let digits = |_| {
         Failure::new(
             FailureKind::Usage,

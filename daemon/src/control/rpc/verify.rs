@@ -144,7 +144,7 @@ async fn tell_the_directory(rpc: &ControlRpc) {
     if let Some(session) = rpc.sessions.current() {
         let told = tokio::time::timeout(ANNOUNCE, rpc.announcer.announce(&session)).await;
         if !matches!(told, Ok(Ok(()))) {
-            tracing::warn!("the directory was not told of the damage; a ping will");
+            tracing::info!("the directory was not told of the damage; a ping will");
         }
     }
 }

@@ -39,6 +39,7 @@ pub struct Receiver<S> {
     stream: S,
     next_request: u32,
     heard: Heard,
+    took: Duration,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
@@ -51,6 +52,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
             stream,
             next_request: 1,
             heard,
+            took: Duration::ZERO,
         };
         receiver.reopen(grant, size).await?;
         Ok(receiver)
@@ -109,13 +111,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
         match self.header().await? {
             Frame::Piece(sent) if sent == *asked => {
                 let bytes = &mut buffer.bytes_mut()[..asked.length as usize];
+                let begun = Instant::now();
                 self.fill(bytes).await?;
                 self.heard.now();
+                self.took = begun.elapsed();
                 Ok(bytes)
             }
             Frame::Refused { request, reason } if request == asked.request => Err(reason.into()),
             _ => Err(ReceiveError::Nonsense),
         }
+    }
+
+    /// How long the bytes of the last piece took, from its header on: no matter of how far away the holder is.
+    #[must_use]
+    pub const fn took(&self) -> Duration {
+        self.took
     }
 
     async fn header(&mut self) -> Result<Frame, ReceiveError> {

@@ -1,7 +1,10 @@
 //! The holder's side: reads requests, checks them, sends pieces. One task per connection does all of it in order, so a
 //! slow reader slows only itself. Owns nothing durable.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    time::{Duration, Instant},
+};
 
 use p2p_proto::PeerIdentity;
 use tokio::{
@@ -17,12 +20,13 @@ use crate::{
         server::{Said, Trouble},
     },
     store::Buffer,
+    transfer::limits::Upload,
 };
 
 /// A connection without a request for so long is closed.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// A frame that was begun must be over in this time, in either direction.
+/// A frame that was begun must be over in this time, in either direction. What a limit makes it wait is not counted.
 const FRAME: Duration = Duration::from_secs(60);
 
 /// What the first frame may take to begin: whoever dials has something to ask.
@@ -68,14 +72,13 @@ where
                 send(&mut stream, &answer, &[]).await?;
             }
             Frame::Read(range) => {
-                let bytes = match checked(open.as_ref(), &range) {
-                    Ok(admitted) => piece(access, admitted, &range, &mut buffer),
-                    Err(reason) => Err(reason),
-                };
+                let bytes = checked(open.as_ref(), &range).and_then(|admitted| {
+                    let upload = access.limits().upload(peer.peer, admitted.content.hash());
+                    Ok((piece(access, admitted, &range, &mut buffer)?, upload))
+                });
                 match bytes {
-                    Ok(bytes) => {
-                        send(&mut stream, &Frame::Piece(range), bytes).await?;
-                        sent.add(range.length.into());
+                    Ok((bytes, upload)) => {
+                        send_piece(&mut stream, range, bytes, (&upload, sent)).await?;
                         fruitless = 0;
                     }
                     Err(reason) => {
@@ -135,7 +138,7 @@ async fn opening(
         }
         Err(Refusal::Grant(bad)) => {
             if said.may_say(peer.peer, Trouble::Grant) {
-                tracing::warn!(PEER = %peer.peer, "a read was refused: {bad}");
+                tracing::info!(PEER = %peer.peer, "a read was refused: {bad}");
             }
             (None, refused(Reason::Grant))
         }
@@ -173,6 +176,38 @@ fn piece<'a>(
             Err(Reason::Failed)
         }
     }
+}
+
+/// Sends a piece as fast as the limits let it, and counts what has gone.
+async fn send_piece(
+    stream: &mut (impl AsyncWrite + Unpin),
+    range: Range,
+    mut bytes: &[u8],
+    (upload, sent): (&Upload, &Meter),
+) -> io::Result<()> {
+    let header = Frame::Piece(range).encode();
+    let mut left = FRAME;
+    let mut first = true;
+    while first || !bytes.is_empty() {
+        let most = upload.slice().unwrap_or(bytes.len());
+        let (slice, rest) = bytes.split_at(most.min(bytes.len()));
+        upload.pass(slice.len()).await;
+        let begun = Instant::now();
+        let writing = async {
+            if std::mem::take(&mut first) {
+                stream.write_all(&header).await?;
+            }
+            stream.write_all(slice).await?;
+            stream.flush().await
+        };
+        timeout(left, writing)
+            .await
+            .map_err(|_| late("it did not take its bytes"))??;
+        left = left.saturating_sub(begun.elapsed());
+        sent.add(slice.len() as u64);
+        bytes = rest;
+    }
+    Ok(())
 }
 
 async fn send(stream: &mut (impl AsyncWrite + Unpin), frame: &Frame, payload: &[u8]) -> io::Result<()> {

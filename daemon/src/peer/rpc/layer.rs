@@ -17,6 +17,9 @@ use crate::peer::access::Access;
 /// Chaining values in one message: 64 KiB. A caller that does not read costs a few of them.
 const VALUES: usize = 2 * 1024;
 
+/// Bytes of a chaining value.
+const VALUE_LEN: usize = 32;
+
 /// A caller that takes no message for so long is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,12 +31,24 @@ pub async fn answer(
 ) -> Result<ReceiverStream<Result<LayerResponse, Status>>, Status> {
     let admitted = access.admit(&request.grant, peer).await.map_err(refuse)?;
     let (to_peer, stream) = mpsc::channel(1);
+    let upload = access.limits().layer(peer.peer, admitted.content.hash());
     // Ends with the stream: a caller that is gone makes `send` fail.
     tokio::spawn(async move {
-        for run in admitted.content.layer().values().chunks(VALUES) {
-            let values = Bytes::from(run.as_flattened().to_vec());
+        let mut values = admitted.content.layer().values();
+        while !values.is_empty() {
+            // A limit is held by small messages: who waits hears that more is coming.
+            let most = upload
+                .slice()
+                .map_or(VALUES, |slice| (slice / VALUE_LEN).clamp(1, VALUES));
+            let (run, rest) = values.split_at(most.min(values.len()));
+            values = rest;
+            let run = Bytes::from(run.as_flattened().to_vec());
+            tokio::select! {
+                () = upload.pass(run.len()) => {}
+                () = to_peer.closed() => return,
+            }
             let message = if admitted.still_valid() {
-                Ok(LayerResponse { values })
+                Ok(LayerResponse { values: run })
             } else {
                 Err(Status::permission_denied("the grant has expired"))
             };

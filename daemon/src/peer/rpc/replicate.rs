@@ -16,6 +16,7 @@ use tonic::Status;
 
 use super::refuse;
 use crate::{
+    config::Live,
     identity::session::{Session, Sessions},
     peer::access::{Authority, Refusal},
     transfer::{
@@ -40,7 +41,7 @@ pub struct Copies {
     /// Fetches.
     pub transfers: Transfers,
     /// Whose copies are taken.
-    pub accept: AcceptCopies,
+    pub config: Live,
 }
 
 /// Begins the copy, or joins the transfer that makes it, and follows it.
@@ -76,7 +77,7 @@ async fn allowed(
     grant: &Grant,
 ) -> Result<Publication, Status> {
     let same_account = caller.user == session.record.user_id;
-    if !same_account && copies.accept == AcceptCopies::Own {
+    if !same_account && copies.config.now().store.accept_copies == AcceptCopies::Own {
         return Err(Status::failed_precondition(
             "accepts copies of its own account only",
         ));

@@ -39,6 +39,7 @@ async fn a_hold_says_what_was_published() {
         stored_bytes: 100,
         state: HoldState::Complete,
         damaged: None,
+        pinned: false,
     };
     assert_eq!(held, expected);
     assert_eq!(store.holds().await.unwrap(), std::slice::from_ref(&expected));
@@ -50,6 +51,36 @@ async fn a_hold_says_what_was_published() {
         home.open().await.holds().await.unwrap()[0].publication,
         first,
         "after a restart too"
+    );
+}
+
+#[tokio::test]
+async fn a_pin_stays_with_its_hold() {
+    let home = Home::new();
+    let store = home.open().await;
+    let imported = import(&store, &data(1, 100)).await;
+    let (one, two) = (publication(1, imported), publication(2, imported));
+    for file in [&one, &two] {
+        store.add_hold(file).await.unwrap();
+    }
+    assert!(store.pin(one.id, true).await.unwrap());
+    assert!(!store.pin(Uuid::nil(), true).await.unwrap(), "not held");
+    // Told again, as after a fetch of what is here, it is the same hold.
+    store.add_hold(&one).await.unwrap();
+    stop(store).await;
+    let store = home.open().await;
+    let pinned = |held: Option<HeldFile>| held.map(|held| held.pinned);
+    assert_eq!(pinned(store.hold(one.id).await.unwrap()), Some(true));
+    assert_eq!(pinned(store.hold(two.id).await.unwrap()), Some(false));
+    assert!(store.pin(one.id, false).await.unwrap());
+    assert_eq!(pinned(store.hold(one.id).await.unwrap()), Some(false));
+    store.pin(one.id, true).await.unwrap();
+    store.drop_hold(one.id).await.unwrap();
+    store.add_hold(&one).await.unwrap();
+    assert_eq!(
+        pinned(store.hold(one.id).await.unwrap()),
+        Some(false),
+        "another hold"
     );
 }
 

@@ -8,7 +8,7 @@ mod waiting;
 use std::{
     collections::{BTreeMap, HashSet},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Instant,
@@ -28,7 +28,13 @@ pub use self::{
     state::{Intent, Outcome, Progress, State},
     waiting::Attached,
 };
-use super::{Halt, job::Job};
+use super::{
+    Halt,
+    job::Job,
+    limits::{Bucket, Download, Limits},
+    telling::Voice,
+    turns::{Priority, Rank},
+};
 use crate::{meter::Meter, store::Incoming};
 
 /// One transfer.
@@ -41,6 +47,10 @@ pub struct Transfer {
     pub uid: Option<u32>,
     /// When it began.
     pub began_at: Timestamp,
+    /// What it is worth against others that wait for a turn.
+    pub(super) rank: Arc<Rank>,
+    /// Its own limit.
+    pub(super) limit: Arc<Bucket>,
     progress: watch::Sender<Progress>,
     intent: watch::Sender<Intent>,
     patient: AtomicBool,
@@ -58,6 +68,7 @@ pub struct Transfer {
     meter: Meter,
     started: Instant,
     resumed: AtomicI64,
+    voice: OnceLock<Voice>,
 }
 
 impl Transfer {
@@ -89,6 +100,8 @@ impl Transfer {
             job,
             uid,
             began_at,
+            rank: Arc::default(),
+            limit: Arc::default(),
             progress: watch::Sender::new(progress),
             intent: watch::Sender::new(intent),
             patient: AtomicBool::new(false),
@@ -103,6 +116,7 @@ impl Transfer {
             meter: Meter::default(),
             started: Instant::now(),
             resumed: AtomicI64::new(0),
+            voice: OnceLock::new(),
         }
     }
 
@@ -116,6 +130,23 @@ impl Transfer {
     #[must_use]
     pub const fn owner(&self) -> &UserName {
         self.job.owner()
+    }
+
+    /// What it is worth against others that wait for a turn.
+    #[must_use]
+    pub fn priority(&self) -> Priority {
+        self.rank.get()
+    }
+
+    /// Its own limit, in bytes a second.
+    #[must_use]
+    pub fn limit(&self) -> Option<u64> {
+        self.limit.rate()
+    }
+
+    /// What it may ask others for.
+    pub(super) fn limited_by(&self, limits: &Limits) -> Download {
+        limits.download(self.id, Arc::clone(&self.limit))
     }
 
     /// It will end as a copy of this content in the store.
@@ -260,9 +291,22 @@ impl Transfer {
             if !same {
                 progress.state = state;
                 progress.reason = reason;
+                if let Some(voice) = self.voice() {
+                    voice.entered(&progress.state, &progress.reason);
+                }
             }
             !same
         });
+    }
+
+    /// From now on it tells with this voice, unless it has one.
+    pub(super) fn speaks_with(&self, voice: impl FnOnce() -> Voice) -> &Voice {
+        self.voice.get_or_init(voice)
+    }
+
+    /// What tells of it, once it has one.
+    pub(super) fn voice(&self) -> Option<&Voice> {
+        self.voice.get()
     }
 
     /// The content and its size are known.

@@ -17,6 +17,7 @@ use super::{
     Sqlite, Write, peers,
     reports::{self, report_count},
     rows,
+    visible::{seen, visible},
 };
 use crate::storage::{
     HoldStore, IndexOutcome, KnownHolder, Released, Reply, Session, StorageError, reports::ENOUGH,
@@ -70,31 +71,52 @@ pub(super) async fn forget_index(tx: &mut Write, peer: &PeerId) -> Result<(), St
     Ok(())
 }
 
+/// The holds of a publication.
+macro_rules! holds_of {
+    () => {
+        "SELECT h.peer, h.state, p.index_digest FROM holds h JOIN peers p ON p.id = h.peer \
+         JOIN publications f ON f.id = h.publication WHERE h.publication = ?"
+    };
+}
+
 /// Drops every hold of the publication; the digests of the holders change, and so their peers notice.
 pub(super) async fn drop_holds_of(tx: &mut Write, publication: &Uuid) -> Result<(), StorageError> {
-    let rows = sqlx::query(
-        "SELECT h.peer, h.state, p.index_digest FROM holds h JOIN peers p ON p.id = h.peer WHERE h.publication = ?",
-    )
-    .bind(rows::blob(publication))
-    .fetch_all(&mut **tx)
-    .await?;
-    for row in &rows {
+    let rows = sqlx::query(holds_of!())
+        .bind(rows::blob(publication))
+        .fetch_all(&mut **tx)
+        .await?;
+    drop_holds(tx, publication, &rows).await
+}
+
+/// The same with those of peers whose accounts may not see it any more.
+pub(super) async fn drop_unseen_holds_of(tx: &mut Write, publication: &Uuid) -> Result<(), StorageError> {
+    let rows = sqlx::query(concat!(holds_of!(), " AND NOT ", seen!("f", "p.owner")))
+        .bind(rows::blob(publication))
+        .fetch_all(&mut **tx)
+        .await?;
+    drop_holds(tx, publication, &rows).await
+}
+
+async fn drop_holds(tx: &mut Write, publication: &Uuid, rows: &[SqliteRow]) -> Result<(), StorageError> {
+    for row in rows {
         let state = rows::hold_state(row, "state")?;
         let mut digest = digest(row)?;
         digest.toggle(&Hold {
             publication: *publication,
             state,
         });
+        let peer: Vec<u8> = row.try_get("peer")?;
         sqlx::query("UPDATE peers SET index_digest = ? WHERE id = ?")
             .bind(String::from(digest))
-            .bind(row.try_get::<Vec<u8>, _>("peer")?)
+            .bind(peer.clone())
+            .execute(&mut **tx)
+            .await?;
+        sqlx::query("DELETE FROM holds WHERE peer = ? AND publication = ?")
+            .bind(peer)
+            .bind(rows::blob(publication))
             .execute(&mut **tx)
             .await?;
     }
-    sqlx::query("DELETE FROM holds WHERE publication = ?")
-        .bind(rows::blob(publication))
-        .execute(&mut **tx)
-        .await?;
     Ok(())
 }
 
@@ -145,11 +167,12 @@ async fn count_holds(tx: &mut Write, peer: &PeerId) -> Result<u64, StorageError>
 }
 
 async fn is_visible(tx: &mut Write, caller: &Uuid, publication: &Uuid) -> Result<bool, StorageError> {
-    let row = sqlx::query(
-        "SELECT 1 FROM publications WHERE id = ?1 AND withdrawn_at IS NULL AND (visibility = 'public' OR owner = ?2)",
-    )
-    .bind(rows::blob(publication))
+    let row = sqlx::query(concat!(
+        "SELECT 1 FROM publications p WHERE p.id = ?2 AND ",
+        visible!("p")
+    ))
     .bind(rows::blob(caller))
+    .bind(rows::blob(publication))
     .fetch_optional(&mut **tx)
     .await?;
     Ok(row.is_some())
@@ -296,7 +319,8 @@ impl Sqlite {
             report_count!("h.peer", "h.publication", "?3"),
             " AS reports FROM holds h JOIN peers p ON p.id = h.peer JOIN users u ON u.id = p.owner \
              WHERE h.publication = ?1 AND h.peer <> ?2 AND h.state = ?5 AND h.released = 0 AND reports < ?4 \
-             AND u.disabled = 0 AND NOT EXISTS (SELECT 1 FROM denied_peers d WHERE d.peer = h.peer) LIMIT 1",
+             AND u.disabled = 0 AND NOT EXISTS (SELECT 1 FROM denied_peers d WHERE d.peer = h.peer) \
+             AND NOT EXISTS (SELECT 1 FROM revoked_peers r WHERE r.peer = h.peer) LIMIT 1",
         ))
         .bind(rows::blob(publication))
         .bind(session.peer.as_bytes().to_vec())

@@ -1,6 +1,10 @@
 //! The storage on SQLite: one file, write-ahead logging, one writer. Every change is one `BEGIN IMMEDIATE` transaction
 //! that is on disk (`synchronous=FULL`) before the call answers; after a crash SQLite rolls back what was not.
 
+mod admin;
+mod events;
+mod figures;
+mod groups;
 mod holds;
 mod peers;
 mod placement;
@@ -17,14 +21,13 @@ use std::{
     fs::{File, Permissions},
     io,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
 use futures::future::BoxFuture;
 use jiff::Timestamp;
-use p2p_proto::PeerId;
 use sqlx::{
     Connection, Row, SqliteConnection, SqlitePool, Transaction,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -48,6 +51,7 @@ pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
+    file: PathBuf,
 }
 
 impl Sqlite {
@@ -80,6 +84,7 @@ impl Sqlite {
             writer,
             readers,
             clock,
+            file: file.to_owned(),
         };
         sqlite.make_cluster().await?;
         Ok(sqlite)
@@ -101,6 +106,17 @@ impl Sqlite {
     fn now(&self) -> i64 {
         millis(self.clock.now())
     }
+
+    /// What the database and its log take on the disk.
+    fn bytes(&self) -> u64 {
+        let log = {
+            let mut name = self.file.clone().into_os_string();
+            name.push("-wal");
+            PathBuf::from(name)
+        };
+        let size = |file: &Path| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+        size(&self.file) + size(&log)
+    }
 }
 
 /// When SQLite ends a transaction by itself, as it may when the disk is full, sqlx does not hear of it, and nothing more
@@ -118,45 +134,6 @@ async fn is_usable(db: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
 fn make_private(file: &Path) -> io::Result<()> {
     let opened = File::options().create(true).append(true).mode(0o600).open(file)?;
     opened.set_permissions(Permissions::from_mode(0o600))
-}
-
-/// Something that happened.
-struct Event<'a> {
-    kind: &'static str,
-    visibility: &'static str,
-    owner: Option<Uuid>,
-    payload: &'a serde_json::Value,
-}
-
-async fn write_event(tx: &mut Write, now: i64, event: Event<'_>) -> Result<(), StorageError> {
-    sqlx::query("INSERT INTO events (id, kind, visibility, owner, payload, at) VALUES (?, ?, ?, ?, ?, ?)")
-        .bind(Uuid::now_v7().as_bytes().to_vec())
-        .bind(event.kind)
-        .bind(event.visibility)
-        .bind(event.owner.map(|id| id.as_bytes().to_vec()))
-        .bind(event.payload.to_string())
-        .bind(now)
-        .execute(&mut **tx)
-        .await?;
-    Ok(())
-}
-
-/// Tells that a peer came or went.
-async fn write_presence(
-    tx: &mut Write,
-    now: i64,
-    kind: &'static str,
-    peer: &PeerId,
-    name: &str,
-) -> Result<(), StorageError> {
-    let payload = serde_json::json!({ "peer_id": peer, "peer_name": name });
-    let event = Event {
-        kind,
-        visibility: "public",
-        owner: None,
-        payload: &payload,
-    };
-    write_event(tx, now, event).await
 }
 
 impl Storage for Sqlite {
@@ -183,12 +160,13 @@ impl Storage for Sqlite {
         Box::pin(async move {
             let mut tx = self.begin().await?;
             for sql in [
-                "DELETE FROM events WHERE at < ?",
+                "DELETE FROM ended_sessions WHERE at < ?",
                 "DELETE FROM sessions WHERE expires_at < ?",
                 "DELETE FROM denied_peers WHERE denied_at < ?",
             ] {
                 sqlx::query(sql).bind(millis(before)).execute(&mut *tx).await?;
             }
+            events::prune(&mut tx, millis(before)).await?;
             sqlx::query("DELETE FROM holder_reports WHERE at <= ?")
                 .bind(self.reports_since())
                 .execute(&mut *tx)

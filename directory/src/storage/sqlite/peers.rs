@@ -13,7 +13,14 @@ use p2p_proto::{
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Sqlite, Write, holds, placement::stored_accepts, rows, visible::visible, write_presence};
+use super::{
+    Sqlite, Write,
+    events::{Happened, last_seen, tell_of_peer},
+    holds,
+    placement::stored_accepts,
+    rows,
+    visible::{seen, visible},
+};
 use crate::storage::{EndedLease, PeerStore, Pong, Reply, Session, StorageError};
 
 /// Addresses as they are stored.
@@ -41,7 +48,6 @@ pub(super) async fn renew_lease(
     tx: &mut Write,
     now: i64,
     peer: &PeerId,
-    name: &str,
     epoch: i64,
     until: i64,
 ) -> Result<(), StorageError> {
@@ -60,7 +66,7 @@ pub(super) async fn renew_lease(
     .execute(&mut **tx)
     .await?;
     if listed.is_none() && done.rows_affected() > 0 {
-        write_presence(tx, now, "peer_online", peer, name).await?;
+        tell_of_peer(tx, now, peer, Happened::Online).await?;
     }
     Ok(())
 }
@@ -76,7 +82,7 @@ pub(super) async fn end_lease(tx: &mut Write, now: i64, session: &Session) -> Re
         .execute(&mut **tx)
         .await?;
     if done.rows_affected() > 0 {
-        write_presence(tx, now, "peer_offline", &session.peer, session.peer_name.as_str()).await?;
+        tell_of_peer(tx, now, &session.peer, Happened::Offline).await?;
     }
     Ok(())
 }
@@ -95,6 +101,29 @@ pub(super) async fn end_leases_of(tx: &mut Write, now: i64, user: &Uuid) -> Resu
     Ok(())
 }
 
+/// Ends the lease of this peer now.
+pub(super) async fn end_lease_of(tx: &mut Write, now: i64, peer: &PeerId) -> Result<(), StorageError> {
+    let row = sqlx::query(
+        "SELECT p.id, p.name FROM peers p JOIN leases l ON l.peer = p.id WHERE p.id = ? AND l.listed = 1",
+    )
+    .bind(peer.as_bytes().to_vec())
+    .fetch_optional(&mut **tx)
+    .await?;
+    if let Some(row) = row {
+        unlist(tx, now, &row).await?;
+    }
+    Ok(())
+}
+
+/// Whether the peer ever logged in, and its account is still there.
+pub(super) async fn is_known(tx: &mut Write, peer: &PeerId) -> Result<bool, StorageError> {
+    let row = sqlx::query("SELECT 1 FROM peers WHERE id = ?")
+        .bind(peer.as_bytes().to_vec())
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(row.is_some())
+}
+
 async fn unlist(tx: &mut Write, now: i64, row: &SqliteRow) -> Result<EndedLease, StorageError> {
     let ended = EndedLease {
         peer: rows::bytes32(row, "id")?,
@@ -105,7 +134,7 @@ async fn unlist(tx: &mut Write, now: i64, row: &SqliteRow) -> Result<EndedLease,
         .bind(ended.peer.as_bytes().to_vec())
         .execute(&mut **tx)
         .await?;
-    write_presence(tx, now, "peer_offline", &ended.peer, ended.name.as_str()).await?;
+    tell_of_peer(tx, now, &ended.peer, Happened::Offline).await?;
     Ok(ended)
 }
 
@@ -164,15 +193,19 @@ impl PeerStore for Sqlite {
             if ping.leaving {
                 end_lease(&mut tx, self.now(), session).await?;
             } else {
-                let name = session.peer_name.as_str();
                 let until = rows::millis(until);
-                renew_lease(&mut tx, self.now(), &session.peer, name, session.epoch, until).await?;
+                renew_lease(&mut tx, self.now(), &session.peer, session.epoch, until).await?;
             }
             store_report(&mut tx, &session.peer, ping).await?;
             let index = holds::index_state(&mut tx, &session.peer).await?;
             let deny = deny_list(&mut tx, ping.deny_version).await?;
+            let last_event = last_seen(&mut tx, &session.user).await?;
             tx.commit().await?;
-            Ok(Pong { index, deny })
+            Ok(Pong {
+                index,
+                deny,
+                last_event,
+            })
         })
     }
 

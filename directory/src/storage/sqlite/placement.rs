@@ -4,7 +4,7 @@ use p2p_proto::rest::session::AcceptCopies;
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Sqlite, peers, reports::report_count, rows};
+use super::{Sqlite, peers, reports::report_count, rows, visible::seen};
 use crate::storage::{Place, PlacementStore, Places, Reply, Session, StorageError};
 
 /// Whose copies a peer takes, as it is stored.
@@ -33,6 +33,7 @@ fn place(row: &SqliteRow) -> Result<Place, StorageError> {
         accepts: accepts(row)?,
         free_bytes: free.and_then(|free| free.try_into().ok()),
         active_transfers: row.try_get("active_transfers")?,
+        sees: row.try_get("sees")?,
         online: row.try_get("online")?,
         denied: row.try_get("denied")?,
         certificate_expires_at: rows::maybe_time(row, "certificate_expires_at")?,
@@ -51,7 +52,9 @@ impl PlacementStore for Sqlite {
                  p.active_transfers, coalesce(l.expires_at, 0) > ?2 AS online, d.peer IS NOT NULL AS denied, \
                  s.certificate_expires_at, h.peer IS NOT NULL AS holds_all, ",
                 report_count!("p.id", "?1", "?3"),
-                " AS reports FROM peers p JOIN users u ON u.id = p.owner \
+                " AS reports, ",
+                seen!("f", "p.owner"),
+                " AS sees FROM peers p JOIN users u ON u.id = p.owner JOIN publications f ON f.id = ?1 \
                  LEFT JOIN leases l ON l.peer = p.id \
                  LEFT JOIN denied_peers d ON d.peer = p.id \
                  LEFT JOIN sessions s ON s.peer = p.id AND s.expires_at > ?2 \

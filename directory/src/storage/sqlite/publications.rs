@@ -2,16 +2,21 @@
 
 use p2p_proto::{
     ContentHash,
-    rest::publications::{Publication, PublishRequest},
+    rest::{
+        events::What,
+        publications::{Publication, PublishRequest},
+    },
 };
 use sqlx::sqlite::SqliteRow;
 use uuid::Uuid;
 
 use super::{
-    Sqlite, holds,
-    publish::{publish, tell},
+    Sqlite,
+    events::tell_of,
+    holds,
+    publish::publish,
     rows,
-    visible::{columns, newest, select, visible},
+    visible::{columns, newest, seen, select, visible},
 };
 use crate::storage::{
     Named, PublicationStore, Published, Reply, SearchFilter, SearchPage, Session, StorageError,
@@ -58,7 +63,10 @@ impl PublicationStore for Sqlite {
                 .execute(&mut *tx)
                 .await?;
             holds::drop_holds_of(&mut tx, &id).await?;
-            tell(&mut tx, now, "withdrawn", owner, &publication).await?;
+            let what = What::Withdrawn {
+                publication: publication.clone(),
+            };
+            tell_of(&mut tx, now, owner, &publication, &what).await?;
             tx.commit().await?;
             Ok(Some(publication))
         })

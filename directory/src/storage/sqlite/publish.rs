@@ -2,15 +2,19 @@
 
 use p2p_proto::{
     ContentHash,
-    rest::publications::{Publication, PublishRequest},
+    rest::{
+        events::What,
+        publications::{Publication, PublishRequest},
+    },
 };
 use sqlx::Row;
 use uuid::Uuid;
 
 use super::{
-    Event, Write, rows,
-    visible::{columns, select, visible},
-    write_event,
+    Write,
+    events::{follow_visibility, tell_of},
+    groups, holds, rows,
+    visible::{columns, seen, select, visible},
 };
 use crate::storage::{Published, StorageError};
 
@@ -25,30 +29,15 @@ pub(super) async fn publish(
     if let Some(outcome) = repeated(tx, user, request).await? {
         return Ok(outcome);
     }
+    if let Some(group) = request.visibility.group()
+        && !groups::is_member(tx, &user, group).await?
+    {
+        return Ok(Published::NoGroup(group));
+    }
     if let Some(outcome) = same_bytes(tx, now, user, request).await? {
         return Ok(outcome);
     }
     new_version(tx, now, user, request, most).await
-}
-
-/// Tells what happened to a publication.
-pub(super) async fn tell(
-    tx: &mut Write,
-    now: i64,
-    kind: &'static str,
-    owner: Uuid,
-    of: &Publication,
-) -> Result<(), StorageError> {
-    let payload = serde_json::json!({
-        "id": of.id, "owner": of.owner, "name": of.name, "version": of.version, "hash": of.hash, "size": of.size,
-    });
-    let event = Event {
-        kind,
-        visibility: of.visibility.as_str(),
-        owner: Some(owner),
-        payload: &payload,
-    };
-    write_event(tx, now, event).await
 }
 
 async fn by_id(tx: &mut Write, caller: Uuid, id: Uuid) -> Result<Option<Publication>, StorageError> {
@@ -116,7 +105,12 @@ async fn same_bytes(
             .bind(rows::blob(&publication.id))
             .execute(&mut **tx)
             .await?;
-        tell(tx, now, "visibility_changed", user, &publication).await?;
+        follow_visibility(tx, &publication).await?;
+        holds::drop_unseen_holds_of(tx, &publication.id).await?;
+        let what = What::Changed {
+            publication: publication.clone(),
+        };
+        tell_of(tx, now, user, &publication, &what).await?;
     }
     Ok(Some(Published::As(publication)))
 }
@@ -156,6 +150,9 @@ async fn new_version(
     let publication = by_id(tx, user, request.id)
         .await?
         .ok_or(StorageError::Damaged("publications"))?;
-    tell(tx, now, "published", user, &publication).await?;
+    let what = What::Published {
+        publication: publication.clone(),
+    };
+    tell_of(tx, now, user, &publication, &what).await?;
     Ok(Published::As(publication))
 }

@@ -3,6 +3,7 @@
 use p2p_proto::{
     PeerId,
     rest::{
+        events::What,
         publications::Publication,
         reports::{Fault, ReportRequest},
     },
@@ -10,9 +11,10 @@ use p2p_proto::{
 use uuid::Uuid;
 
 use super::{
-    Event, Sqlite, Write, rows,
-    visible::{columns, select, visible},
-    write_event,
+    Sqlite, Write,
+    events::tell_of,
+    rows,
+    visible::{columns, seen, select, visible},
 };
 use crate::{
     clock::before,
@@ -157,16 +159,12 @@ async fn tell(
         .bind(rows::blob(&of.id))
         .fetch_one(&mut **tx)
         .await?;
-    let payload = serde_json::json!({
-        "id": of.id, "hash": of.hash, "peer_id": report.holder, "fault": report.fault,
-    });
-    let event = Event {
-        kind: "holder_reported",
-        visibility: of.visibility.as_str(),
-        owner: Some(rows::uuid(&row, "owner")?),
-        payload: &payload,
+    let what = What::Reported {
+        publication: of.id,
+        peer_id: report.holder,
+        fault: report.fault,
     };
-    write_event(tx, now, event).await
+    tell_of(tx, now, rows::uuid(&row, "owner")?, of, &what).await
 }
 
 impl Sqlite {

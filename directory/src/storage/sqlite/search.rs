@@ -8,7 +8,7 @@ use super::{
     Sqlite,
     reports::report_count,
     rows,
-    visible::{columns, newest, visible},
+    visible::{columns, newest, seen, visible},
 };
 use crate::storage::{SearchFilter, SearchPage, StorageError, reports::ENOUGH};
 

@@ -1,12 +1,12 @@
 //! Sessions on SQLite.
 
 use jiff::Timestamp;
-use p2p_proto::{PeerId, PeerName, index::IndexDigest};
+use p2p_proto::{PeerId, index::IndexDigest};
 use sqlx::Row;
 use uuid::Uuid;
 
-use super::{Sqlite, Write, holds, peers, rows, users};
-use crate::storage::{LoggedIn, NewSession, Reply, Session, SessionStore, StorageError};
+use super::{Sqlite, Write, admin, holds, peers, rows, users};
+use crate::storage::{Ended, LogIn, NewSession, Reply, Session, SessionStore, StorageError};
 
 /// The longest peer name, in characters.
 const MAX_PEER_NAME: usize = 63;
@@ -131,28 +131,79 @@ async fn store_session(tx: &mut Write, new: &NewSession, epoch: i64) -> Result<(
     Ok(())
 }
 
+const fn word(why: Ended) -> &'static str {
+    match why {
+        Ended::Revoked => "revoked",
+        Ended::Disabled => "disabled",
+        Ended::Removed => "removed",
+    }
+}
+
+fn read_word(word: &str) -> Option<Ended> {
+    [Ended::Revoked, Ended::Disabled, Ended::Removed]
+        .into_iter()
+        .find(|why| self::word(*why) == word)
+}
+
+/// Ends the peer's session, and remembers why for whoever shows its token.
+pub(super) async fn end_of_peer(
+    tx: &mut Write,
+    now: i64,
+    peer: &PeerId,
+    why: Ended,
+) -> Result<(), StorageError> {
+    for sql in [
+        "INSERT OR IGNORE INTO ended_sessions (token_hash, why, at) SELECT token_hash, ?2, ?3 FROM sessions WHERE peer = ?1",
+        "DELETE FROM sessions WHERE peer = ?1",
+    ] {
+        sqlx::query(sql)
+            .bind(peer.as_bytes().to_vec())
+            .bind(word(why))
+            .bind(now)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+/// The same with all sessions of an account.
+pub(super) async fn end_of_account(
+    tx: &mut Write,
+    now: i64,
+    user: &Uuid,
+    why: Ended,
+) -> Result<(), StorageError> {
+    for sql in [
+        "INSERT OR IGNORE INTO ended_sessions (token_hash, why, at) SELECT token_hash, ?2, ?3 FROM sessions WHERE user = ?1",
+        "DELETE FROM sessions WHERE user = ?1",
+    ] {
+        sqlx::query(sql)
+            .bind(rows::blob(user))
+            .bind(word(why))
+            .bind(now)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
 impl SessionStore for Sqlite {
-    fn log_in(&self, new: NewSession) -> Reply<'_, LoggedIn> {
+    fn log_in(&self, new: NewSession) -> Reply<'_, LogIn> {
         Box::pin(async move {
             let mut tx = self.begin().await?;
             let now = self.now();
+            if admin::is_revoked(&mut tx, &new.peer).await? {
+                return Ok(LogIn::Revoked);
+            }
             let name = settle_name(&mut tx, now, &new).await?;
             store_peer(&mut tx, &new, &name).await?;
             users::let_peer_in(&mut tx, new.peer.as_bytes()).await?;
             let epoch = peers::next_epoch(&mut tx, &new.peer).await?;
             store_session(&mut tx, &new, epoch).await?;
-            peers::renew_lease(
-                &mut tx,
-                now,
-                &new.peer,
-                &name,
-                epoch,
-                rows::millis(new.lease_until),
-            )
-            .await?;
+            peers::renew_lease(&mut tx, now, &new.peer, epoch, rows::millis(new.lease_until)).await?;
             tx.commit().await?;
-            let peer_name: PeerName = name.parse().map_err(|_| StorageError::Damaged("peers.name"))?;
-            Ok(LoggedIn { peer_name })
+            let peer_name = name.parse().map_err(|_| StorageError::Damaged("peers.name"))?;
+            Ok(LogIn::Done(peer_name))
         })
     }
 
@@ -181,6 +232,20 @@ impl SessionStore for Sqlite {
                 expires_at: rows::time(&row, "expires_at")?,
                 certificate_expires_at: rows::time(&row, "certificate_expires_at")?,
             }))
+        })
+    }
+
+    fn why_ended(&self, token_hash: [u8; 32]) -> Reply<'_, Option<Ended>> {
+        Box::pin(async move {
+            let row = sqlx::query("SELECT why FROM ended_sessions WHERE token_hash = ?")
+                .bind(token_hash.to_vec())
+                .fetch_optional(&self.readers)
+                .await?;
+            let Some(row) = row else {
+                return Ok(None);
+            };
+            let why = read_word(row.try_get("why")?);
+            why.map(Some).ok_or(StorageError::Damaged("ended_sessions.why"))
         })
     }
 

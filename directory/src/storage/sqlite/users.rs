@@ -1,13 +1,22 @@
 //! Accounts on SQLite.
 
-use p2p_proto::UserName;
+use p2p_proto::{GroupName, UserName, rest::events::What};
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Event, Sqlite, Write, holds, peers, reports, rows, write_event};
-use crate::storage::{Account, NewUser, Reply, StorageError, UserStore};
+use super::{Sqlite, Write, events::tell_account, groups, holds, peers, reports, rows, sessions};
+use crate::storage::{Account, Ended, NewUser, Reply, StorageError, UserAdded, UserStore};
 
-const SELECT: &str = "SELECT id, name, password_hash, admin, disabled, created_at FROM users WHERE name = ?";
+/// Groups come as one text, their names sorted and parted by spaces, which no name has.
+macro_rules! select_account {
+    ($rest:literal) => {
+        concat!(
+            "SELECT id, name, password_hash, admin, disabled, created_at, (SELECT group_concat(of_group, ' ') FROM \
+             (SELECT of_group FROM members WHERE user = users.id ORDER BY of_group)) AS of_groups FROM users ",
+            $rest
+        )
+    };
+}
 
 fn account(row: &SqliteRow) -> Result<Account, StorageError> {
     Ok(Account {
@@ -17,36 +26,38 @@ fn account(row: &SqliteRow) -> Result<Account, StorageError> {
         admin: row.try_get("admin")?,
         disabled: row.try_get("disabled")?,
         created_at: rows::time(row, "created_at")?,
+        groups: of_groups(row)?,
     })
 }
 
-async fn find(tx: &mut Write, name: &UserName) -> Result<Option<Account>, StorageError> {
-    let row = sqlx::query(SELECT)
+fn of_groups(row: &SqliteRow) -> Result<Vec<GroupName>, StorageError> {
+    let names: Option<String> = row.try_get("of_groups")?;
+    let names = names.unwrap_or_default();
+    let parsed = names.split_whitespace().map(str::parse);
+    parsed
+        .collect::<Result<_, _>>()
+        .map_err(|_| StorageError::Damaged("members.of_group"))
+}
+
+/// The id of the account with this name.
+pub(super) async fn find(tx: &mut Write, name: &UserName) -> Result<Option<Uuid>, StorageError> {
+    let row = sqlx::query("SELECT id FROM users WHERE name = ?")
         .bind(name.as_str())
         .fetch_optional(&mut **tx)
         .await?;
-    row.as_ref().map(account).transpose()
+    row.map(|row| rows::uuid(&row, "id")).transpose()
 }
 
-async fn tell(
-    tx: &mut Write,
-    now: i64,
-    kind: &'static str,
-    name: &UserName,
-    id: Uuid,
-) -> Result<(), StorageError> {
-    let payload = serde_json::json!({ "user": name, "user_id": id });
-    let event = Event {
-        kind,
-        visibility: "private",
-        owner: Some(id),
-        payload: &payload,
-    };
-    write_event(tx, now, event).await
+async fn is_disabled(tx: &mut Write, user: &Uuid) -> Result<bool, StorageError> {
+    let row = sqlx::query("SELECT disabled FROM users WHERE id = ?")
+        .bind(rows::blob(user))
+        .fetch_one(&mut **tx)
+        .await?;
+    Ok(row.try_get("disabled")?)
 }
 
 /// The next version of the deny-list.
-async fn deny_list_changed(tx: &mut Write) -> Result<(), StorageError> {
+pub(super) async fn deny_list_changed(tx: &mut Write) -> Result<(), StorageError> {
     sqlx::query("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'deny_version'")
         .execute(&mut **tx)
         .await?;
@@ -54,13 +65,10 @@ async fn deny_list_changed(tx: &mut Write) -> Result<(), StorageError> {
 }
 
 /// Ends what the account has running, denies its peers, and forgets what it said of others.
-async fn shut_out(tx: &mut Write, now: i64, user: &Uuid) -> Result<(), StorageError> {
+async fn shut_out(tx: &mut Write, now: i64, user: &Uuid, why: Ended) -> Result<(), StorageError> {
     peers::end_leases_of(tx, now, user).await?;
     reports::forget_reports_of(tx, user).await?;
-    sqlx::query("DELETE FROM sessions WHERE user = ?")
-        .bind(rows::blob(user))
-        .execute(&mut **tx)
-        .await?;
+    sessions::end_of_account(tx, now, user, why).await?;
     sqlx::query(
         "INSERT OR IGNORE INTO denied_peers (peer, denied_at) SELECT id, ?1 FROM peers WHERE owner = ?2",
     )
@@ -72,10 +80,13 @@ async fn shut_out(tx: &mut Write, now: i64, user: &Uuid) -> Result<(), StorageEr
 }
 
 async fn let_in(tx: &mut Write, user: &Uuid) -> Result<(), StorageError> {
-    sqlx::query("DELETE FROM denied_peers WHERE peer IN (SELECT id FROM peers WHERE owner = ?)")
-        .bind(rows::blob(user))
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "DELETE FROM denied_peers WHERE peer IN (SELECT id FROM peers WHERE owner = ?) \
+         AND peer NOT IN (SELECT peer FROM revoked_peers)",
+    )
+    .bind(rows::blob(user))
+    .execute(&mut **tx)
+    .await?;
     deny_list_changed(tx).await
 }
 
@@ -110,7 +121,7 @@ async fn delete(tx: &mut Write, user: &Uuid) -> Result<(), StorageError> {
 }
 
 impl UserStore for Sqlite {
-    fn add_user(&self, user: NewUser) -> Reply<'_, bool> {
+    fn add_user(&self, user: NewUser) -> Reply<'_, UserAdded> {
         Box::pin(async move {
             let mut tx = self.begin().await?;
             let now = self.now();
@@ -126,28 +137,33 @@ impl UserStore for Sqlite {
             .execute(&mut *tx)
             .await?;
             if done.rows_affected() == 0 {
-                return Ok(false);
+                return Ok(UserAdded::NameTaken);
             }
-            tell(&mut tx, now, "user_added", &user.name, user.id).await?;
+            let name = user.name;
+            tell_account(&mut tx, now, user.id, &What::AccountAdded { user: name.clone() }).await?;
+            for group in user.groups {
+                if !groups::exists(&mut tx, group).await? {
+                    return Ok(UserAdded::NoGroup(group));
+                }
+                groups::join(&mut tx, now, user.id, &name, group).await?;
+            }
             tx.commit().await?;
-            Ok(true)
+            Ok(UserAdded::Done)
         })
     }
 
     fn users(&self) -> Reply<'_, Vec<Account>> {
         Box::pin(async move {
-            let rows = sqlx::query(
-                "SELECT id, name, password_hash, admin, disabled, created_at FROM users ORDER BY name",
-            )
-            .fetch_all(&self.readers)
-            .await?;
+            let rows = sqlx::query(select_account!("ORDER BY name"))
+                .fetch_all(&self.readers)
+                .await?;
             rows.iter().map(account).collect()
         })
     }
 
     fn user<'a>(&'a self, name: &'a UserName) -> Reply<'a, Option<Account>> {
         Box::pin(async move {
-            let row = sqlx::query(SELECT)
+            let row = sqlx::query(select_account!("WHERE name = ?"))
                 .bind(name.as_str())
                 .fetch_optional(&self.readers)
                 .await?;
@@ -162,22 +178,22 @@ impl UserStore for Sqlite {
             let Some(user) = find(&mut tx, name).await? else {
                 return Ok(false);
             };
-            if user.disabled == disabled {
+            if is_disabled(&mut tx, &user).await? == disabled {
                 return Ok(true);
             }
             sqlx::query("UPDATE users SET disabled = ? WHERE id = ?")
                 .bind(disabled)
-                .bind(rows::blob(&user.id))
+                .bind(rows::blob(&user))
                 .execute(&mut *tx)
                 .await?;
-            let kind = if disabled {
-                shut_out(&mut tx, now, &user.id).await?;
-                "user_disabled"
+            let what = if disabled {
+                shut_out(&mut tx, now, &user, Ended::Disabled).await?;
+                What::AccountDisabled { user: name.clone() }
             } else {
-                let_in(&mut tx, &user.id).await?;
-                "user_enabled"
+                let_in(&mut tx, &user).await?;
+                What::AccountEnabled { user: name.clone() }
             };
-            tell(&mut tx, now, kind, name, user.id).await?;
+            tell_account(&mut tx, now, user, &what).await?;
             tx.commit().await?;
             Ok(true)
         })
@@ -191,10 +207,11 @@ impl UserStore for Sqlite {
             };
             sqlx::query("UPDATE users SET password_hash = ? WHERE id = ?")
                 .bind(password_hash)
-                .bind(rows::blob(&user.id))
+                .bind(rows::blob(&user))
                 .execute(&mut *tx)
                 .await?;
-            tell(&mut tx, self.now(), "user_password_changed", name, user.id).await?;
+            let what = What::PasswordChanged { user: name.clone() };
+            tell_account(&mut tx, self.now(), user, &what).await?;
             tx.commit().await?;
             Ok(true)
         })
@@ -207,9 +224,10 @@ impl UserStore for Sqlite {
             let Some(user) = find(&mut tx, name).await? else {
                 return Ok(false);
             };
-            shut_out(&mut tx, now, &user.id).await?;
-            delete(&mut tx, &user.id).await?;
-            tell(&mut tx, now, "user_removed", name, user.id).await?;
+            shut_out(&mut tx, now, &user, Ended::Removed).await?;
+            delete(&mut tx, &user).await?;
+            let what = What::AccountRemoved { user: name.clone() };
+            tell_account(&mut tx, now, user, &what).await?;
             tx.commit().await?;
             Ok(true)
         })

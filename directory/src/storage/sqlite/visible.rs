@@ -1,17 +1,32 @@
 //! What an account may see, as parts of queries: in each of them `?1` is the caller's account, `p` a publication and `u`
-//! its owner.
+//! its owner. The one place that knows what a visibility means.
+
+/// This account (an expression; `?1` when left out) may see what has the row's visibility and owner.
+macro_rules! seen {
+    ($table:literal) => {
+        seen!($table, "?1")
+    };
+    ($table:literal, $account:literal) => {
+        concat!(
+            "(",
+            $table,
+            ".visibility = 'public' OR ",
+            $table,
+            ".owner = ",
+            $account,
+            " OR ",
+            $table,
+            ".visibility IN (SELECT 'group:' || m.of_group FROM members m WHERE m.user = ",
+            $account,
+            "))"
+        )
+    };
+}
 
 /// The publication is there for the caller.
 macro_rules! visible {
     ($table:literal) => {
-        concat!(
-            $table,
-            ".withdrawn_at IS NULL AND (",
-            $table,
-            ".visibility = 'public' OR ",
-            $table,
-            ".owner = ?1)"
-        )
+        concat!($table, ".withdrawn_at IS NULL AND ", seen!($table))
     };
 }
 
@@ -47,4 +62,4 @@ macro_rules! newest {
     };
 }
 
-pub(super) use {columns, newest, select, visible};
+pub(super) use {columns, newest, seen, select, visible};

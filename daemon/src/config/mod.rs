@@ -1,20 +1,31 @@
-//! `p2pd.toml`: every key is optional. Environment (`P2PD_…`, `__` between levels) over file over default.
+//! `p2pd.toml`: every key is optional. Flags over environment (`P2PD_…`, `__` between levels) over file over default.
+//! [`entries`] lists the keys, [`live`] holds what counts now; a reload puts another one there.
+
+mod checked;
+mod entries;
+mod live;
 
 use std::{
     net::{IpAddr, Ipv6Addr, SocketAddr},
+    num::NonZeroU16,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use p2p_proto::{ByteCount, PEER_PORT, PeerName, rest::session::AcceptCopies};
+use p2p_proto::{ByteCount, PEER_PORT, PeerName, UserName, rest::session::AcceptCopies};
 use p2p_service::{
-    config::{ConfigError, HumanDuration, Limit},
+    config::{ConfigError, HumanDuration, Limit, LogFilter, Naming, Rate, Sources},
     paths,
 };
 use serde::Deserialize;
 
+pub use self::{checked::Fingerprint, live::Live};
+
+/// Goes before `[log] level`.
+pub const LOG_VARIABLE: &str = "P2PD_LOG";
+
 /// Variables that begin with `P2PD_` and are no keys.
-const OTHER_VARIABLES: [&str; 1] = ["P2PD_LOG"];
+const OTHER_VARIABLES: [&str; 2] = [LOG_VARIABLE, "P2PD_CONFIG"];
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,6 +43,8 @@ pub struct Config {
     pub control: Control,
     /// Where the directory is.
     pub directory: Directory,
+    /// How the machine logs itself in.
+    pub login: Login,
     /// Stored content.
     pub store: Store,
     /// What runs at once.
@@ -49,6 +62,7 @@ pub struct Peer {
     /// Socket addresses to listen on.
     pub listen: Vec<SocketAddr>,
     /// What others dial: `HOST:PORT` or `HOST`; default: the addresses of this host.
+    #[serde(deserialize_with = "checked::hosts")]
     pub advertise: Vec<String>,
 }
 
@@ -66,8 +80,23 @@ pub struct Control {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Directory {
-    /// Offered when `p2pctl login` names none.
+    /// Tried in turn when `p2pctl login` names none.
+    #[serde(deserialize_with = "checked::directories")]
     pub urls: Vec<String>,
+}
+
+/// `[login]`: the machine logs itself in at the start, when there is a user.
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default, deny_unknown_fields)]
+pub struct Login {
+    /// The account; empty: nobody is logged in.
+    #[serde(deserialize_with = "checked::user")]
+    pub user: Option<UserName>,
+    /// A file with the password; empty: the systemd credential `password`.
+    pub password_file: PathBuf,
+    /// The directory's CA. Not needed once it is pinned.
+    #[serde(deserialize_with = "checked::fingerprint")]
+    pub ca_fingerprint: Option<Fingerprint>,
 }
 
 /// `[store]`
@@ -110,27 +139,28 @@ impl<'de> Deserialize<'de> for ScrubRate {
 #[serde(default, deny_unknown_fields)]
 pub struct Transfer {
     /// Downloads that run at once; more wait.
-    pub max_active: u16,
+    pub max_active: NonZeroU16,
     /// Bytes per second to others.
-    pub upload_limit: Later<Unlimited>,
+    pub upload_limit: Rate,
     /// Bytes per second from others.
-    pub download_limit: Later<Unlimited>,
+    pub download_limit: Rate,
 }
 
 /// `[metrics]`
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
-    /// Where they are served.
-    pub listen: Later<Nowhere>,
+    /// Where they are served, by plain HTTP; empty: nowhere.
+    #[serde(deserialize_with = "p2p_service::config::address_or_nowhere")]
+    pub listen: Option<SocketAddr>,
 }
 
 /// `[log]`
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `p2p_daemon::peer=debug`.
-    pub level: String,
+    /// `off`, `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `info,p2p_daemon::peer=debug`.
+    pub level: LogFilter,
 }
 
 impl Default for Config {
@@ -143,6 +173,7 @@ impl Default for Config {
             peer: Peer::default(),
             control: Control::default(),
             directory: Directory::default(),
+            login: Login::default(),
             store: Store::default(),
             transfer: Transfer::default(),
             log: Log::default(),
@@ -185,16 +216,10 @@ impl Default for Store {
 impl Default for Transfer {
     fn default() -> Self {
         Self {
-            max_active: 4,
-            upload_limit: Later::default(),
-            download_limit: Later::default(),
+            max_active: NonZeroU16::MIN.saturating_add(3),
+            upload_limit: Rate::default(),
+            download_limit: Rate::default(),
         }
-    }
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self { level: "info".into() }
     }
 }
 
@@ -204,8 +229,21 @@ impl Config {
     /// # Errors
     /// An unreadable file, an unknown key, a bad value: with file, line and key.
     pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
-        let default = paths::default_paths("p2pd").config_file;
-        p2p_service::config::load_with("P2PD_", file, &default, &OTHER_VARIABLES)
+        Self::read(&Sources::file(file))
+    }
+
+    /// The configuration from flags, environment and file.
+    ///
+    /// # Errors
+    /// The same, or the variable's or the flag's name.
+    pub fn read(sources: &Sources) -> Result<Self, ConfigError> {
+        with_naming(|naming| sources.load(naming))
+    }
+
+    /// What `--check-config` says of a good one.
+    #[must_use]
+    pub fn verdict(sources: &Sources) -> String {
+        with_naming(|naming| sources.verdict(naming))
     }
 
     /// Where contents are stored.
@@ -231,43 +269,13 @@ impl Config {
     }
 }
 
-/// The default of a key whose other values come with a later version.
-pub trait OnlyValue: Default {
-    /// Does the text say the default?
-    fn is_default(text: &str) -> bool;
+fn with_naming<T>(read: impl FnOnce(Naming<'_>) -> T) -> T {
+    read(Naming {
+        prefix: "P2PD_",
+        reserved: &OTHER_VARIABLES,
+        default_file: &paths::default_paths("p2pd").config_file,
+    })
 }
-
-/// A key that is documented, and of which this version takes only the default.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Later<T>(std::marker::PhantomData<T>);
-
-impl<'de, T: OnlyValue> Deserialize<'de> for Later<T> {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        if T::is_default(&text) {
-            return Ok(Self(std::marker::PhantomData));
-        }
-        Err(serde::de::Error::custom(format!(
-            "\"{text}\" comes with a later version; leave the default"
-        )))
-    }
-}
-
-macro_rules! only {
-    ($($name:ident = $text:literal),*) => {$(
-        #[doc = concat!("Only `", $text, "` so far.")]
-        #[derive(Clone, Copy, Debug, Default)]
-        pub struct $name;
-
-        impl OnlyValue for $name {
-            fn is_default(text: &str) -> bool {
-                text == $text
-            }
-        }
-    )*};
-}
-
-only!(Unlimited = "unlimited", Nowhere = "");
 
 #[cfg(test)]
 mod tests {
@@ -294,6 +302,10 @@ mod tests {
             shared_session = false
             [directory]
             urls = ["https://directory.example:7400"]
+            [login]
+            user = ""
+            password_file = ""
+            ca_fingerprint = ""
             [store]
             path = ""
             max_size = "unlimited"
@@ -325,21 +337,81 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_later_and_what_is_unknown_is_refused_by_line() {
-        for (text, line, word) in [
-            ("\n[transfer]\nupload_limit = \"20MiB\"\n", ":3:", "later version"),
-            ("[metrics]\nlisten = \"127.0.0.1:7402\"\n", ":2:", "later version"),
-            ("peername = \"nas\"\n", ":1:", "peername"),
-            ("peer_name = \"Not A Name\"\n", ":1:", "peer name"),
+    fn every_key_has_a_meaning() {
+        let fingerprint = format!("sha256:{}", "0123456789abcdef".repeat(4));
+        let config = load(&format!(
+            "[login]\nuser = \"lab\"\npassword_file = \"/etc/p2pd/password\"\nca_fingerprint = \"{fingerprint}\"\n\
+             [transfer]\nupload_limit = \"20MiB\"\ndownload_limit = \"1GiB/s\"\n\
+             [metrics]\nlisten = \"127.0.0.1:7402\"\n"
+        ))
+        .unwrap();
+        assert_eq!(config.login.user.as_ref().map(UserName::as_str), Some("lab"));
+        assert_eq!(config.login.ca_fingerprint.unwrap().to_string(), fingerprint);
+        assert_eq!(config.transfer.upload_limit.bytes(), Some(20 << 20));
+        assert_eq!(config.transfer.download_limit.bytes(), Some(1 << 30));
+        assert_eq!(config.metrics.listen.map(|at| at.port()), Some(7402));
+    }
+
+    #[test]
+    fn what_is_wrong_is_told_by_line_and_key() {
+        for (text, line, words) in [
+            (
+                "\n[transfer]\nupload_limit = \"1KiB\"\n",
+                ":3:",
+                "transfer.upload_limit: \"1KiB\" is too slow",
+            ),
+            (
+                "[metrics]\nlisten = \"7402\"\n",
+                ":2:",
+                "metrics.listen: \"7402\" is no address",
+            ),
+            (
+                "peername = \"nas\"\n",
+                ":1:",
+                "unknown key peername; did you mean peer_name?",
+            ),
+            ("peer_name = \"Not A Name\"\n", ":1:", "peer_name: "),
+            (
+                "[bootstrap]\npeers = []\n",
+                ":1:",
+                "[bootstrap] comes with a later version",
+            ),
+            (
+                "[[share]]\npath = \"/x\"\n",
+                ":1:",
+                "[share] comes with a later version",
+            ),
+            (
+                "[log]\nlevel = \"loud\"\n",
+                ":2:",
+                "log.level: \"loud\" is no level",
+            ),
+            ("[login]\nuser = \"A B\"\n", ":2:", "login.user: "),
+            (
+                "[login]\nca_fingerprint = \"ab\"\n",
+                ":2:",
+                "login.ca_fingerprint: \"ab\" is no fingerprint",
+            ),
+            (
+                "[directory]\nurls = [\"http://x\"]\n",
+                ":2:",
+                "\"http://x\" is no directory",
+            ),
+            ("[transfer]\nmax_active = 0\n", ":2:", "transfer.max_active: "),
+            (
+                "[peer]\nadvertise = [\"a b\"]\n",
+                ":2:",
+                "\"a b\" is no HOST or HOST:PORT",
+            ),
         ] {
             let error = load(text).unwrap_err();
-            assert!(error.contains(line) && error.contains(word), "{error}");
+            assert!(error.contains(line) && error.contains(words), "{error}");
         }
     }
 
     #[test]
     fn the_packaged_file_says_the_defaults() {
-        let packaged = include_str!("../../packaging/p2pd.toml");
+        let packaged = include_str!("../../../packaging/p2pd.toml");
         let spoken: String = packaged
             .lines()
             .map(|line| {
@@ -349,7 +421,26 @@ mod tests {
             })
             .collect::<Vec<_>>()
             .join("\n");
-        load(packaged).unwrap();
-        load(&spoken).unwrap();
+        let defaults = Config::default().entries();
+        assert_eq!(load(packaged).unwrap().entries(), defaults);
+        let packaged_defaults = Config {
+            state_dir: "/var/lib/p2pd".into(),
+            runtime_dir: "/run/p2pd".into(),
+            ..Config::default()
+        };
+        let spoken = load(&spoken).unwrap().entries();
+        for (said, default) in spoken.into_iter().zip(packaged_defaults.entries()) {
+            // These are examples of what others would write; all else is what holds without them.
+            if !["peer_name", "directory.urls"].contains(&said.key) {
+                assert_eq!(said, default);
+            }
+        }
+        for entry in defaults {
+            let key = entry.key.rsplit('.').next().unwrap();
+            assert!(
+                packaged.contains(&format!("#{key} = ")),
+                "{key} is not in the file"
+            );
+        }
     }
 }

@@ -1,0 +1,78 @@
+//! Health of the session: how long it lasts, whether the directory answers, and whether others reach this peer.
+
+use std::net::SocketAddr;
+
+use jiff::Timestamp;
+use p2p_proto::v1::HealthLine;
+
+use super::Code;
+use crate::{
+    directory::link::LinkState,
+    identity::session::{Session, SessionRecord},
+};
+
+/// A session this near its end is worth a line, in seconds.
+const NEAR_END: i64 = 7 * 24 * 3600;
+
+/// A certificate is renewed at half its life. With less than this part of it left, that has failed for long.
+const CERTIFICATE_LEFT: i64 = 4;
+
+/// Clocks that differ by more than this are worth a line, in seconds.
+const SKEW: i64 = 30;
+
+/// What is not well with it.
+pub(super) fn lines(session: &Session, link: &LinkState, now: Timestamp, lines: &mut Vec<HealthLine>) {
+    let (record, host) = (&session.record, session.directory_host());
+    if !link.reachable {
+        let left = hours(record.certificate_expires_at, now);
+        let message = format!("{host} does not answer; this peer's certificate lasts {left} h more");
+        let fix = format!("on {host}: sudo systemctl start p2p-directory");
+        lines.push(Code::DirectoryAway.line(message, fix));
+    }
+    lines.extend(certificate(record, host, link, now));
+    for address in &record.unreachable {
+        lines.push(port(host, address));
+    }
+    if link.reachable && link.skew_s.abs() > SKEW {
+        let message = format!("this clock and {host}'s differ by {} s", link.skew_s.abs());
+        lines.push(Code::ClockSkew.line(message, "sudo timedatectl set-ntp true"));
+    }
+    if record.session_expires_at.as_second() - now.as_second() < NEAR_END {
+        let left = hours(record.session_expires_at, now);
+        lines.push(Code::SessionEnds.line(format!("the session ends in {left} h"), "p2pctl login"));
+    }
+}
+
+fn hours(end: Timestamp, now: Timestamp) -> i64 {
+    ((end.as_second() - now.as_second()) / 3600).max(0)
+}
+
+/// It should have been renewed long ago.
+fn certificate(record: &SessionRecord, host: &str, link: &LinkState, now: Timestamp) -> Option<HealthLine> {
+    let life = record.certificate_expires_at.as_second() - record.certified_at.as_second();
+    let left = record.certificate_expires_at.as_second() - now.as_second();
+    if left >= life / CERTIFICATE_LEFT {
+        return None;
+    }
+    let ends = match left {
+        ..=0 => "has ended".to_owned(),
+        _ => format!("ends in {} h", left / 3600),
+    };
+    let why = link.why.as_deref().unwrap_or("not tried yet");
+    let message = format!("this peer's certificate {ends} and was not renewed: {why}");
+    let fix = match link.reachable {
+        true => "p2pctl login".to_owned(),
+        false => format!("on {host}: sudo systemctl start p2p-directory"),
+    };
+    Some(Code::CertificateEnds.line(message, fix))
+}
+
+/// An address of this peer that the directory could not dial.
+fn port(host: &str, address: &SocketAddr) -> HealthLine {
+    let family = if address.is_ipv6() { "IPv6" } else { "IPv4" };
+    let message = format!(
+        "{host} could not reach {address} over {family}; where others cannot route to that, set [peer] advertise"
+    );
+    let fix = format!("sudo ufw allow {}/tcp, then p2pctl login", address.port());
+    Code::PortUnreachable.line(message, fix)
+}

@@ -1,0 +1,199 @@
+//! What the directory says that happened: fetched when a ping tells of something new, page by page, and told on the bus. How
+//! far that is known is kept with the events themselves, so a restart goes on there.
+
+use std::time::Duration;
+
+use p2p_proto::{
+    Failure, PeerId,
+    rest::events::{Event, Events, What as Said},
+};
+use uuid::Uuid;
+
+use crate::{
+    events::{Bus, Mark, What},
+    identity::session::Session,
+    transfer::journal::AccountId,
+};
+
+/// Pages that are fetched after one ping; the rest comes after the next.
+const PAGES: u32 = 8;
+
+/// What that may take: the next ping is not to be late.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Brings what happened up to this event, the last that there is, to the bus. When that cannot be had now, the next ping
+/// asks again.
+pub(super) async fn hear(bus: &Bus, session: &Session, last: Option<Uuid>) {
+    let cluster = session.record.cluster;
+    if last.is_none() || bus.heard_up_to(cluster) == last {
+        return;
+    }
+    match tokio::time::timeout(PATIENCE, pages(bus, session)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(failure)) => tracing::debug!("what happened is not known yet: {failure}"),
+        Err(_) => tracing::debug!("what happened is not known yet: it takes long"),
+    }
+}
+
+async fn pages(bus: &Bus, session: &Session) -> Result<(), Failure> {
+    let cluster = session.record.cluster;
+    for _ in 0..PAGES {
+        let after = bus.heard_up_to(cluster);
+        let page = session.client.events(after).await?;
+        let more = page.more;
+        let account = AccountId::of(session);
+        tell(bus, account, (session.peer_id(), session.directory_host()), page);
+        // A directory that gives the same again has no more.
+        if !more || bus.heard_up_to(cluster) == after {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// Tells one page to the account of this peer.
+fn tell(bus: &Bus, account: AccountId, (own, host): (PeerId, &str), page: Events) {
+    let cluster = account.cluster;
+    let first = bus.heard_up_to(cluster).is_none();
+    if page.gap && !first {
+        bus.tell(What::Lost {
+            reason: format!("{host} does not know any more what happened in between"),
+        });
+    }
+    let end = match page.events.last() {
+        Some(last) if page.more => last.id,
+        last => page.last.or(last.map(|last| last.id)).unwrap_or_default(),
+    };
+    // The first time only what follows counts.
+    let events = page.events.into_iter().filter(|_| !first);
+    let told = events.filter_map(|Event { id, at, what }| Some((id, at, meant(what, own)?)));
+    bus.hear(account, told.collect(), Mark { cluster, last: end });
+}
+
+/// What it means here. That this peer itself came and went is known.
+fn meant(said: Said, own: PeerId) -> Option<What> {
+    match said {
+        Said::Published { publication } => Some(What::Published { publication }),
+        Said::Withdrawn { publication } => Some(What::Withdrawn { publication }),
+        Said::Changed { publication } => Some(What::Changed { publication }),
+        Said::Online { peer_id, .. } | Said::Offline { peer_id, .. } if peer_id == own => None,
+        Said::Online { peer_id, peer, user } => Some(What::Online { peer_id, peer, user }),
+        Said::Offline { peer_id, peer, user } => Some(What::Offline { peer_id, peer, user }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use jiff::Timestamp;
+
+    use super::*;
+
+    const ANA: AccountId = AccountId {
+        cluster: Uuid::from_u128(1),
+        user: Uuid::from_u128(2),
+    };
+
+    fn online(id: u128, name: &str) -> Event {
+        Event {
+            id: Uuid::from_u128(id),
+            at: Timestamp::UNIX_EPOCH,
+            what: Said::Online {
+                peer_id: PeerId::of_spki(name.as_bytes()),
+                peer: name.parse().unwrap(),
+                user: "ana".parse().unwrap(),
+            },
+        }
+    }
+
+    fn page(events: Vec<Event>, last: Option<u128>, gap: bool, more: bool) -> Events {
+        Events {
+            events,
+            last: last.map(Uuid::from_u128),
+            gap,
+            more,
+        }
+    }
+
+    #[expect(dead_code, reason = "the folder lasts as long as the bus")]
+    struct Told(tempfile::TempDir, Bus);
+
+    impl Told {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let bus = Bus::open(&folder.path().join("events")).unwrap();
+            Self(folder, bus)
+        }
+
+        fn hears(&self, page: Events) {
+            tell(&self.1, ANA, (PeerId::of_spki(b"own"), "dir.lab"), page);
+        }
+
+        fn up_to(&self) -> Option<u128> {
+            self.1.heard_up_to(ANA.cluster).map(|last| last.as_u128())
+        }
+
+        async fn lines(&self) -> Vec<String> {
+            self.1.flush().await;
+            let mut watcher = self.1.watch("?");
+            let all = watcher.next().now_or_never().unwrap_or_default();
+            all[1..].iter().map(|event| event.what.line()).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn at_first_only_what_follows_counts_and_pages_follow_each_other() {
+        let told = Told::new();
+        assert_eq!(told.up_to(), None);
+        // A directory that tells all of it unasked.
+        told.hears(page(vec![online(4, "before")], Some(5), false, false));
+        assert_eq!(told.up_to(), Some(5));
+        told.hears(page(
+            vec![online(6, "gpu1"), online(7, "own")],
+            Some(7),
+            false,
+            true,
+        ));
+        assert_eq!(told.up_to(), Some(7));
+        told.hears(page(vec![online(8, "gpu2")], Some(11), false, false));
+        // One that the caller may not see was the last.
+        assert_eq!(told.up_to(), Some(11));
+        assert_eq!(
+            told.lines().await,
+            ["gpu1 of ana is online", "gpu2 of ana is online"],
+            "and not this peer itself"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_directory_that_had_none_is_asked_from_its_beginning() {
+        let told = Told::new();
+        told.hears(page(Vec::new(), None, false, false));
+        assert_eq!(told.up_to(), Some(0));
+        told.hears(page(vec![online(1, "gpu1")], Some(1), false, false));
+        assert_eq!(told.lines().await, ["gpu1 of ana is online"]);
+    }
+
+    #[tokio::test]
+    async fn what_the_directory_forgot_is_said_to_be_lost() {
+        let told = Told::new();
+        told.hears(page(Vec::new(), Some(1), true, false));
+        told.hears(page(vec![online(9, "gpu1")], Some(9), true, false));
+        assert_eq!(
+            told.lines().await,
+            [
+                "some events are missing here: dir.lab does not know any more what happened in between",
+                "gpu1 of ana is online"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_this_build_does_not_know_is_left_out() {
+        let of_tomorrow = r#"{"id":"00000000-0000-0000-0000-000000000001","at":"2026-01-01T00:00:00Z",
+            "type":"peer.painted","colour":"red"}"#;
+        let event: Event = serde_json::from_str(of_tomorrow).unwrap();
+        assert_eq!(meant(event.what, PeerId::of_spki(b"own")), None);
+    }
+}

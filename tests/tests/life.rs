@@ -1,0 +1,445 @@
+//! How the programs live: what systemd is told, leaving the terminal, where the log goes and what is never in it.
+
+use std::{
+    collections::HashMap,
+    fs,
+    os::unix::{
+        fs::MetadataExt,
+        net::{UnixDatagram, UnixStream},
+    },
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use p2p_tests::{
+    Peer, Process, World, check,
+    process::{free_port, program},
+    wait,
+};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+
+/// A configuration of p2pd in this folder; its file.
+fn configure_peer(folder: &Path, port: u16) -> PathBuf {
+    let file = folder.join("p2pd.toml");
+    let text = format!(
+        "state_dir = \"{0}/state\"\nruntime_dir = \"{0}/run\"\n[peer]\nlisten = [\"127.0.0.1:{port}\"]\n\
+         [store]\nreserve_free = \"1MiB\"\n",
+        folder.display()
+    );
+    fs::write(&file, text).expect("a configuration");
+    file
+}
+
+/// The same of p2p-directory.
+fn configure_directory(folder: &Path, port: u16) -> PathBuf {
+    let file = folder.join("directory.toml");
+    let text = format!(
+        "state_dir = \"{0}/state\"\nruntime_dir = \"{0}/run\"\n[api]\nlisten = [\"127.0.0.1:{port}\"]\n",
+        folder.display()
+    );
+    fs::write(&file, text).expect("a configuration");
+    file
+}
+
+/// What a service manager hears.
+struct Manager {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Manager {
+    fn listen(folder: &Path) -> Self {
+        let path = folder.join("notify.sock");
+        let socket = UnixDatagram::bind(&path).expect("a socket");
+        socket.set_read_timeout(Some(wait::SOON)).expect("a socket");
+        Self { socket, path }
+    }
+
+    /// The next message, as `KEY=value` lines.
+    fn hear(&self) -> HashMap<String, String> {
+        let mut buffer = [0; 4096];
+        let length = self.socket.recv(&mut buffer).expect("a message within 30 s");
+        let text = String::from_utf8(buffer[..length].to_vec()).expect("text");
+        let lines = text.lines().filter_map(|line| line.split_once('='));
+        lines
+            .map(|(key, value)| (key.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    /// Hears until one of these comes; all lines of that message.
+    fn until(&self, key: &str) -> HashMap<String, String> {
+        for _ in 0..100 {
+            let heard = self.hear();
+            if heard.contains_key(key) {
+                return heard;
+            }
+        }
+        panic!("100 messages without {key}");
+    }
+}
+
+/// The life of a service, as its manager hears of it. `up` says whether every listener answers.
+fn is_told(mut command: Command, folder: &Path, up: impl Fn() -> bool, status: &str) {
+    let manager = Manager::listen(folder);
+    command.env("NOTIFY_SOCKET", &manager.path);
+    let mut process = Process::start(command, &folder.join("log"));
+    // A status may come before; readiness is what counts, and nothing is missing then.
+    let ready = manager.until("READY");
+    assert_eq!(ready["READY"], "1");
+    assert!(up(), "ready, and not every listener is up: {}", process.log());
+    let line = manager.until("STATUS");
+    assert!(line["STATUS"].contains(status), "{line:?}");
+    let mut last = 0;
+    for _ in 0..2 {
+        process.signal(Signal::HUP);
+        let reloading = manager.until("RELOADING");
+        let at: u64 = reloading["MONOTONIC_USEC"].parse().expect("microseconds");
+        assert!(at > last, "{at} after {last}");
+        last = at;
+        assert_eq!(manager.until("READY")["READY"], "1");
+    }
+    process.signal(Signal::TERM);
+    assert_eq!(manager.until("STOPPING")["STOPPING"], "1");
+    assert_eq!(process.ended(), Some(0), "{}", process.log());
+}
+
+fn listens(port: u16) -> bool {
+    std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+}
+
+#[test]
+fn systemd_is_told_of_the_life_of_p2pd() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, figures) = (free_port(), free_port());
+    let mut command = Command::new(program("p2pd"));
+    command.arg("--config").arg(configure_peer(folder.path(), port));
+    command.args(["--set", &format!("metrics.listen=127.0.0.1:{figures}")]);
+    let sockets = ["control.sock", "descriptor.sock"].map(|name| folder.path().join("run").join(name));
+    let up =
+        || listens(port) && listens(figures) && sockets.iter().all(|path| UnixStream::connect(path).is_ok());
+    is_told(
+        command,
+        folder.path(),
+        up,
+        "not logged in; 0 transfers; down 0, up 0",
+    );
+}
+
+#[test]
+fn systemd_is_told_of_the_life_of_the_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, figures) = (free_port(), free_port());
+    let mut command = Command::new(program("p2p-directory"));
+    command
+        .arg("serve")
+        .arg("--config")
+        .arg(configure_directory(folder.path(), port));
+    command.args(["--set", &format!("metrics.listen=127.0.0.1:{figures}")]);
+    let admin = folder.path().join("run/admin.sock");
+    let up = || listens(port) && listens(figures) && UnixStream::connect(&admin).is_ok();
+    is_told(command, folder.path(), up, "0 peers online; 0 accounts; 0 files");
+}
+
+#[test]
+fn the_status_line_has_peers_transfers_and_rates() {
+    let world = World::start(&["a"]);
+    let manager = Manager::listen(world.folder.path());
+    let notify = [(
+        "NOTIFY_SOCKET".to_owned(),
+        manager.path.to_str().unwrap().to_owned(),
+    )];
+    let b = Peer::start_in(&world.path("b"), "b", "", &notify);
+    b.login(&world.directory, &world.ana);
+    wait::until("a line with two peers", wait::SOON, || {
+        let line = manager.until("STATUS");
+        (line["STATUS"] == "2 peers online; 0 transfers; down 0, up 0").then_some(())
+    });
+    let (file, _) = world.file("scan.tar", 1, 64 << 20);
+    world.peers[0].upload(&file);
+    b.json(&["download", "scan.tar"]);
+    wait::until("a line with a rate", wait::SOON, || {
+        let line = manager.until("STATUS");
+        line["STATUS"].contains("MiB/s, up 0").then_some(())
+    });
+}
+
+/// A daemon that was left alone; ended when dropped.
+struct Detached(Pid);
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        // An error means that it has ended.
+        let _ = kill_process(self.0, Signal::KILL);
+    }
+}
+
+impl Detached {
+    fn of(folder: &Path) -> Self {
+        let text = fs::read_to_string(folder.join("run/p2pd.pid")).expect("a pid file");
+        let number = text.trim().parse().expect("a number");
+        Self(Pid::from_raw(number).expect("a process id"))
+    }
+
+    fn until_ended(&self) {
+        wait::until("the daemon to end", wait::SOON, || {
+            // Its parent may be one that does not wait for it.
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.as_raw_nonzero()));
+            (test_kill_process(self.0).is_err() || stat.is_ok_and(|stat| stat.contains(") Z "))).then_some(())
+        });
+    }
+}
+
+/// Runs `p2pd --detach` without a manager's environment; exit code, and the one line that it said.
+fn detach(file: &Path, environment: &[(&str, &str)]) -> (i32, String) {
+    let mut command = Command::new(program("p2pd"));
+    for variable in ["NOTIFY_SOCKET", "INVOCATION_ID", "JOURNAL_STREAM"] {
+        command.env_remove(variable);
+    }
+    command.arg("--detach").arg("--config").arg(file);
+    command.envs(environment.iter().copied());
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().expect("p2pd");
+    let said = String::from_utf8([stdout, stderr].concat()).expect("text");
+    assert_eq!(said.lines().count(), 1, "{said}");
+    (status.code().unwrap_or(-1), said.trim_end().to_owned())
+}
+
+#[test]
+fn detached_it_returns_when_all_is_up_and_a_second_one_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (port, control) = (free_port(), folder.path().join("run/control.sock"));
+    let file = configure_peer(folder.path(), port);
+    // What a crash left.
+    fs::create_dir(folder.path().join("run")).unwrap();
+    fs::write(folder.path().join("run/p2pd.pid"), "1\n").unwrap();
+    let (code, said) = detach(&file, &[]);
+    let daemon = Detached::of(folder.path());
+    assert_eq!(code, 0, "{said}");
+    assert!(listens(port) && UnixStream::connect(&control).is_ok());
+    let number = daemon.0.as_raw_nonzero();
+    assert!(
+        said.starts_with(&format!("p2pd runs as process {number} (")),
+        "{said}"
+    );
+    // It has left: another session, no terminal, and what it says goes where the line said.
+    let process = format!("/proc/{number}");
+    let stat = fs::read_to_string(format!("{process}/stat")).unwrap();
+    let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+    let own = rustix::process::getsid(None)
+        .unwrap()
+        .as_raw_nonzero()
+        .to_string();
+    assert!(fields[3] != own && fields[4] == "0", "{stat}");
+    for descriptor in 0..3 {
+        let open = fs::read_link(format!("{process}/fd/{descriptor}")).unwrap();
+        assert_eq!(open, Path::new("/dev/null"));
+    }
+    let log = folder.path().join("state/p2pd.log");
+    if !Path::new("/run/systemd/journal/socket").exists() {
+        assert!(said.ends_with(&format!("it logs to {}", log.display())), "{said}");
+        let text = fs::read_to_string(&log).unwrap();
+        assert!(text.contains("INFO p2pd 0") && !text.contains('\x1b'), "{text}");
+    }
+    let (code, refused) = detach(&file, &[]);
+    assert_eq!(code, 1);
+    assert!(
+        refused.starts_with(&format!("p2pd: p2pd runs already, as process {number} (")),
+        "{refused}"
+    );
+    kill_process(daemon.0, Signal::TERM).unwrap();
+    daemon.until_ended();
+    assert!(!folder.path().join("run/p2pd.pid").exists() && !control.exists());
+    // And it can be started again.
+    let (code, said) = detach(&file, &[]);
+    let again = Detached::of(folder.path());
+    assert_eq!(code, 0, "{said}");
+    kill_process(again.0, Signal::TERM).unwrap();
+    again.until_ended();
+}
+
+#[test]
+fn detached_it_says_why_it_did_not_come_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let file = configure_peer(folder.path(), port);
+    let (code, said) = detach(&file, &[]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.starts_with(&format!("p2pd: cannot listen on 127.0.0.1:{port}: ")),
+        "{said}"
+    );
+    assert!(!folder.path().join("run/p2pd.pid").exists());
+    // After that the address is free, and nothing of the failure is in the way.
+    drop(taken);
+    let (code, said) = detach(&file, &[]);
+    let daemon = Detached::of(folder.path());
+    assert_eq!(code, 0, "{said}");
+    kill_process(daemon.0, Signal::TERM).unwrap();
+    daemon.until_ended();
+}
+
+#[test]
+fn under_systemd_it_does_not_detach() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = configure_peer(folder.path(), free_port());
+    for variable in ["NOTIFY_SOCKET", "INVOCATION_ID"] {
+        let (code, said) = detach(&file, &[(variable, "x")]);
+        assert!(
+            code == 2 && said.starts_with("p2pd: --detach is for hosts without systemd"),
+            "{said}"
+        );
+    }
+    assert!(!folder.path().join("run").exists());
+}
+
+#[test]
+fn no_secret_is_in_a_log_however_much_is_logged() {
+    // The libraries too: what they say of a request has its headers in it.
+    let all = "trace,h2=trace,hyper=trace,hyper_util=trace,reqwest=trace,rustls=trace,sqlx=trace,tonic=trace,tower=trace";
+    let world = World::with_directory(&[], &format!("[log]\nlevel = \"{all}\"\n"));
+    let trace = [("P2PD_LOG".to_owned(), all.to_owned())];
+    let peer = Peer::start_in(&world.path("a"), "a", "", &trace);
+    let wrong = p2p_tests::Account {
+        name: "ana".to_owned(),
+        password: "a password that is wrong".to_owned(),
+    };
+    let refused = peer.try_login(&world.directory.url, &world.directory.fingerprint, &wrong);
+    assert_eq!(refused.code, 4, "{refused:?}");
+    wait::until("the next try", wait::SOON, || {
+        let answer = peer.try_login(&world.directory.url, &world.directory.fingerprint, &world.ana);
+        (answer.code == 0).then_some(())
+    });
+    let (file, _) = world.file("scan.tar", 1, 1 << 20);
+    peer.upload(&file);
+    peer.json(&["search"]);
+    let mut secrets = vec![wrong.password.clone(), world.ana.password.clone()];
+    let session = fs::read(peer.folder.join("state/session.json")).unwrap();
+    let session: serde_json::Value = serde_json::from_slice(&session).unwrap();
+    secrets.push(session["token"].as_str().expect("a token").to_owned());
+    // The middle of each key, in base64: no line of a log would have it by chance.
+    for folder in [peer.folder.join("state"), world.directory.state()] {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            if let Some((_, key)) = text.split_once("PRIVATE KEY-----\n") {
+                secrets.push(key.chars().skip(40).take(20).collect());
+            }
+        }
+    }
+    assert!(secrets.len() >= 5, "{} secrets", secrets.len());
+    peer.json(&["logout"]);
+    for (who, log) in [
+        ("p2pd", peer.process.log()),
+        ("p2p-directory", world.directory.process.log()),
+    ] {
+        assert!(
+            log.contains("TRACE") && log.contains("DEBUG"),
+            "{who} logs little"
+        );
+        for secret in &secrets {
+            assert!(!log.contains(secret.as_str()), "{who} logs a secret: {secret}");
+        }
+    }
+}
+
+/// The fields of an entry in journald's own format: `KEY=value` lines, or a key, a length in 8 bytes, and the value.
+fn entry(mut bytes: &[u8]) -> HashMap<String, String> {
+    let mut fields = HashMap::new();
+    while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
+        let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match line.iter().position(|byte| *byte == b'=') {
+            Some(split) => {
+                fields.insert(text(&line[..split]), text(&line[split + 1..]));
+                bytes = rest;
+            }
+            None => {
+                let length = u64::from_le_bytes(rest[..8].try_into().expect("a length")) as usize;
+                fields.insert(text(line), text(&rest[8..8 + length]));
+                bytes = &rest[8 + length + 1..];
+            }
+        }
+    }
+    fields
+}
+
+#[test]
+fn the_journal_has_fields() {
+    let world = World::start(&["b"]);
+    let journal = world.path("journal");
+    fs::create_dir(&journal).unwrap();
+    let socket = UnixDatagram::bind(journal.join("socket")).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    let folder = world.path("a");
+    fs::create_dir(&folder).unwrap();
+    let (file, log) = (configure_peer(&folder, free_port()), folder.join("log"));
+    fs::write(&log, "").unwrap();
+    let stream = fs::metadata(&log).unwrap();
+    // In its own view of the file system the journal's socket is ours, and standard error is the journal's stream.
+    let script = "mount -t tmpfs none /run && mkdir -p /run/systemd/journal && \
+                  mount --bind \"$0\" /run/systemd/journal && exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "sh", "-c", script])
+        .arg(&journal)
+        .arg(program("p2pd"))
+        .arg("--config")
+        .arg(file)
+        .env("JOURNAL_STREAM", format!("{}:{}", stream.dev(), stream.ino()));
+    let mut probe = Command::new("unshare");
+    probe.args([
+        "--mount",
+        "--propagation",
+        "private",
+        "mount",
+        "-t",
+        "tmpfs",
+        "none",
+        "/run",
+    ]);
+    if !probe.output().is_ok_and(|output| output.status.success()) {
+        return check::not_tested("another journal needs root, to mount it");
+    }
+    let mut a = Peer::start(&world.path("idle"), "a", "");
+    a.process = Process::start(command, &log);
+    a.folder = folder;
+    wait::until("the daemon", wait::SOON, || {
+        (a.ctl(&["status"]).code == 0).then_some(())
+    });
+    a.login(&world.directory, &world.ana);
+    let (source, hash) = world.file("scan.tar", 1, 1 << 20);
+    world.peers[0].upload(&source);
+    a.json(&["download", "scan.tar"]);
+    let mut entries = Vec::new();
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(length) = socket.recv(&mut buffer) {
+        entries.push(entry(&buffer[..length]));
+    }
+    let find = |part: &str| {
+        let found = entries
+            .iter()
+            .find(|entry| entry.get("MESSAGE").is_some_and(|message| message.contains(part)));
+        found.unwrap_or_else(|| panic!("no {part} in {entries:?}"))
+    };
+    let login = find("logged in to");
+    assert_eq!(
+        (login["ACCOUNT"].as_str(), login["SYSLOG_IDENTIFIER"].as_str()),
+        ("ana", "p2pd")
+    );
+    let fetched = find("fetched");
+    assert_eq!(fetched["CONTENT_HASH"], hash);
+    assert!(fetched["TRANSFER"].parse::<u64>().is_ok(), "{fetched:?}");
+    for key in entries.iter().flat_map(HashMap::keys) {
+        let plain = key
+            .bytes()
+            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
+        assert!(plain && !key.starts_with('_'), "{key}");
+    }
+    // Never both.
+    assert_eq!(a.process.log(), "");
+}
