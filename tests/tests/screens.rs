@@ -424,3 +424,41 @@ fn colours_are_for_terminals_and_only_where_they_are_wanted() {
     // What is well has none.
     assert!(!coloured(&["peers"], None));
 }
+
+#[test]
+fn what_is_set_is_told_in_one_line() {
+    let world = World::start(&["a"]);
+    let a = &world.peers[0];
+    let (source, _) = world.file("scan.tar", 1, 1000);
+    a.upload(&source);
+    for (args, line) in [
+        (&["limit"][..], "All transfers: up unlimited, down unlimited"),
+        (
+            &["limit", "--up", "20MiB"],
+            "All transfers: up 20.0 MiB/s, down unlimited",
+        ),
+        (
+            &["limit", "--down", "500k"],
+            "All transfers: up 20.0 MiB/s, down 500 KiB/s",
+        ),
+        (
+            &["limit", "--up", "unlimited"],
+            "All transfers: up unlimited, down 500 KiB/s",
+        ),
+        (&["pin", "scan.tar"], "Pinned ana/scan.tar@1: it is never evicted"),
+        (
+            &["unpin", "scan.tar"],
+            "Unpinned ana/scan.tar@1: it may be evicted",
+        ),
+    ] {
+        let answer = a.ctl(args);
+        assert_eq!(
+            (answer.code, answer.text().trim_end(), answer.err.as_str()),
+            (0, line, ""),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(a.json(&["limit"])["down_bytes_per_second"], 500 << 10);
+    assert_eq!(a.json(&["pin", "scan.tar"])["pinned"], true);
+    assert!(a.ctl(&["ls"]).text().contains("complete, pinned"));
+}
