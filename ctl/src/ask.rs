@@ -120,11 +120,15 @@ impl Terminal {
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::IO) => return Ok(None),
                 Err(error) => return Err(io_failure("cannot read from the terminal", &error)),
             }
-            let before = width(&one_line_kept(line.text()));
             let shows = wanted != Wanted::Secret;
+            // Of a secret there is no copy.
+            let before = match shows {
+                true => width(&one_line_kept(line.text())),
+                false => 0,
+            };
             match line.key(byte[0]) {
                 Did::Nothing => {}
-                Did::Added(text) if shows => self.write(&one_line_kept(&text))?,
+                Did::Added(c) if shows => self.write(&one_line_kept(c.encode_utf8(&mut [0; 4])))?,
                 Did::Changed if shows => self.redraw(prompt, before, line.text())?,
                 Did::Added(_) | Did::Changed => {}
                 Did::Tab if wanted == Wanted::Path => self.complete(prompt, before, &mut line).await?,

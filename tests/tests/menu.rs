@@ -342,3 +342,46 @@ fn login_asks_for_what_is_missing_and_shows_no_password() {
     assert!(text.contains("Logged in as ana on a until "), "{text}");
     assert!(!text.contains(&world.ana.password), "{text}");
 }
+
+#[test]
+fn a_password_is_changed_at_the_terminal() {
+    let world = World::start(&["a"]);
+    let a = &world.peers[0];
+    let changes = |old: &str, new: &str, again: &str| {
+        let mut terminal = Terminal::start(&a.command(&["passwd"]), SIZE);
+        for (question, answer) in [
+            ("Old password:", old),
+            ("New password:", new),
+            ("New password again:", again),
+        ] {
+            terminal.shows(question);
+            terminal.types(&format!("{answer}\n"));
+        }
+        let (code, text) = terminal.ends();
+        assert!(!text.contains(old) && !text.contains(new), "{text}");
+        (code, text)
+    };
+    let old = world.ana.password.as_str();
+    let new = "plum-orbit-lark-42-fern";
+    let (code, text) = changes(old, new, "another one");
+    assert_eq!(code, 2, "{text}");
+    assert!(
+        text.ends_with("p2pctl: the new passwords differ. Nothing was changed"),
+        "{text}"
+    );
+    let (code, text) = changes(old, new, new);
+    assert_eq!(code, 0, "{text}");
+    assert!(
+        text.replace('\n', "")
+            .contains("Changed the password of ana. Peers that are logged in stay so."),
+        "{text}"
+    );
+    assert_eq!(a.json(&["whoami"])["user"], "ana");
+    let account = p2p_tests::Account {
+        name: "ana".into(),
+        password: new.into(),
+    };
+    a.login(&world.directory, &account);
+    let refused = a.ctl_with(&["passwd", "--password-stdin"], b"only one line");
+    assert!(refused.says(2).contains("stdin has not two lines"), "{refused:?}");
+}

@@ -388,8 +388,7 @@ fn a_shell_completes_what_the_program_prints() {
         );
         fs::write(folder.path().join(shell), script.out).unwrap();
     }
-    let script =
-        "source ./bash && COMP_WORDS=(p2pctl downl) COMP_CWORD=1 && _p2pctl p2pctl && echo ${COMPREPLY[@]}";
+    let script = "source ./bash && COMP_WORDS=(p2pctl downl) COMP_CWORD=1 && _p2pctl p2pctl downl p2pctl && echo ${COMPREPLY[@]}";
     let bash = Command::new("bash")
         .args(["-c", script])
         .current_dir(folder.path())
@@ -424,4 +423,42 @@ fn colours_are_for_terminals_and_only_where_they_are_wanted() {
     assert!(coloured(&["info", "nope", "--color", "always"], Some("1")));
     // What is well has none.
     assert!(!coloured(&["peers"], None));
+}
+
+#[test]
+fn what_is_set_is_told_in_one_line() {
+    let world = World::start(&["a"]);
+    let a = &world.peers[0];
+    let (source, _) = world.file("scan.tar", 1, 1000);
+    a.upload(&source);
+    for (args, line) in [
+        (&["limit"][..], "All transfers: up unlimited, down unlimited"),
+        (
+            &["limit", "--up", "20MiB"],
+            "All transfers: up 20.0 MiB/s, down unlimited",
+        ),
+        (
+            &["limit", "--down", "500k"],
+            "All transfers: up 20.0 MiB/s, down 500 KiB/s",
+        ),
+        (
+            &["limit", "--up", "unlimited"],
+            "All transfers: up unlimited, down 500 KiB/s",
+        ),
+        (&["pin", "scan.tar"], "Pinned ana/scan.tar@1: it is never evicted"),
+        (
+            &["unpin", "scan.tar"],
+            "Unpinned ana/scan.tar@1: it may be evicted",
+        ),
+    ] {
+        let answer = a.ctl(args);
+        assert_eq!(
+            (answer.code, answer.text().trim_end(), answer.err.as_str()),
+            (0, line, ""),
+            "{answer:?}"
+        );
+    }
+    assert_eq!(a.json(&["limit"])["down_bytes_per_second"], 500 << 10);
+    assert_eq!(a.json(&["pin", "scan.tar"])["pinned"], true);
+    assert!(a.ctl(&["ls"]).text().contains("complete, pinned"));
 }

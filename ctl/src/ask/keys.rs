@@ -10,7 +10,7 @@ const MAX: usize = 4096;
 pub(super) enum Did {
     Nothing,
     /// This came at the end.
-    Added(String),
+    Added(char),
     /// The line is another one.
     Changed,
     Tab,
@@ -94,7 +94,7 @@ impl Line {
     fn add(&mut self, byte: u8) -> Did {
         self.half.push(byte);
         let added = match std::str::from_utf8(&self.half) {
-            Ok(text) => text.to_owned(),
+            Ok(text) => text.chars().next(),
             Err(error) if error.error_len().is_none() => return Did::Nothing,
             Err(_) => {
                 self.half.zeroize();
@@ -102,21 +102,23 @@ impl Line {
             }
         };
         self.half.zeroize();
-        if self.text.len() + added.len() > MAX {
-            return Did::Nothing;
+        match added.filter(|c| self.text.len() + c.len_utf8() <= MAX) {
+            Some(c) => {
+                self.push(c);
+                Did::Added(c)
+            }
+            None => Did::Nothing,
         }
-        self.push(&added);
-        Did::Added(added)
     }
 
     /// No half copy of a secret stays behind in the heap.
-    fn push(&mut self, added: &str) {
-        if self.text.capacity() < self.text.len() + added.len() {
+    fn push(&mut self, added: char) {
+        if self.text.capacity() < self.text.len() + added.len_utf8() {
             let mut larger = Zeroizing::new(String::with_capacity(MAX));
             larger.push_str(&self.text);
             self.text = larger;
         }
-        self.text.push_str(added);
+        self.text.push(added);
     }
 
     fn shorter(&mut self, to: impl FnOnce(&str) -> usize) -> Did {

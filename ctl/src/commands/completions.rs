@@ -74,9 +74,12 @@ mod tests {
 
     #[test]
     fn bash_completes_a_verb_and_a_flag() {
+        // As bash calls it: the command, the word under the cursor and the one before.
         let completes = |words: &str, at: u32| {
             let then = format!(
-                "COMP_WORDS=({words}) COMP_CWORD={at} && _p2pctl p2pctl && echo \"${{COMPREPLY[@]}}\""
+                "COMP_WORDS=({words}) COMP_CWORD={at} && \
+                 _p2pctl p2pctl \"${{COMP_WORDS[{at}]}}\" \"${{COMP_WORDS[{at}-1]}}\" && \
+                 echo \"${{COMPREPLY[@]}}\""
             );
             sourced(Shell::Bash, &then).expect("bash is everywhere")
         };

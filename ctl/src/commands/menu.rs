@@ -21,14 +21,15 @@ use crate::{
     output::{host, one_line},
 };
 
-const CHOICES: &str = "\
-  1  Download
-  2  Upload
-  3  List
-  4  Search
-  5  Status
-  6  Logout
-  0  Exit";
+const CHOICES: [&str; 7] = [
+    "1  Download",
+    "2  Upload",
+    "3  List",
+    "4  Search",
+    "5  Status",
+    "6  Logout",
+    "0  Exit",
+];
 
 /// What comes after something was done.
 enum Next {
@@ -127,7 +128,10 @@ impl Menu {
 
     /// Shows the choices, and does what is chosen.
     async fn choose(&mut self, ctx: &Context, place: &str) -> Result<Next, Stop> {
-        self.terminal.say(&format!("\n{place}\n{CHOICES}"))?;
+        self.terminal.say(&format!("\n{place}"))?;
+        for choice in CHOICES {
+            self.terminal.say(&format!("  {choice}"))?;
+        }
         let Some(typed) = self.terminal.ask(ctx, "Choose [0-6]: ", Wanted::Text).await? else {
             return Ok(Next::Exit);
         };

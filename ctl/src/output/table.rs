@@ -294,17 +294,17 @@ mod tests {
         assert_eq!(
             lines(&columns, rows(), View::default()),
             [
-                "N         S".to_owned(),
-                "数据      1".to_owned(),
-                "e\u{301}         1".to_owned(),
-                format!("{family}    1"),
-                "a\u{fffd}[2J\u{fffd}b   1".to_owned(),
+                "N        S".to_owned(),
+                "数据     1".to_owned(),
+                "e\u{301}        1".to_owned(),
+                format!("{family}   1"),
+                "a\u{fffd}[2J\u{fffd}b  1".to_owned(),
             ]
         );
         // Where a terminal may count otherwise, the next column is named.
         assert_eq!(
             lines(&columns, rows(), narrow(80))[3],
-            format!("{family}    \x1b[11G1")
+            format!("{family}   \x1b[10G1")
         );
     }
 
