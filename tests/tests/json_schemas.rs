@@ -250,16 +250,18 @@ fn managed(checked: &Checked, world: &mut World, a: &Peer) {
     let mut events = BufReader::new(watch.stdout.take().expect("a pipe")).lines();
     let mut next = || checked.object(&events.next().expect("an event").expect("text"));
     // Nothing else happens here: until the watch is there, a limit changes again and again.
-    let (sender, first) = mpsc::channel();
+    let (sender, came) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for rate in ["100MiB", "200MiB"].into_iter().cycle() {
                 assert_eq!(a.ctl(&["limit", "--up", rate]).code, 0);
-                if first.try_recv() != Err(TryRecvError::Empty) {
+                // Also when the other side gave up.
+                if came.try_recv() != Err(TryRecvError::Empty) {
                     break;
                 }
             }
         });
+        let sender = sender;
         assert_eq!(next()["type"], "limit.changed");
         sender.send(()).expect("a thread");
     });

@@ -92,7 +92,9 @@ fn parts(text: &str) -> impl Iterator<Item = (&str, usize)> {
         let first = rest.chars().next()?;
         let length = match first {
             // Nothing else may stand here: what comes from others went through `one_line`.
-            '\x1b' => rest.find(|c: char| c.is_ascii_alphabetic()).map_or(1, |end| end + 1),
+            '\x1b' => rest
+                .find(|c: char| c.is_ascii_alphabetic())
+                .map_or(1, |end| end + 1),
             c => c.len_utf8(),
         };
         let (part, after) = rest.split_at(length);
