@@ -11,8 +11,9 @@ use std::{
     sync::mpsc::{self, TryRecvError},
 };
 
+use p2p_proto::FailureKind;
 use p2p_tests::{Answer, Peer, World, check::entry, help, process::program, schema::Schemas, wait};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What a schema shares with others, and no command prints.
 const SHARED: [&str; 2] = ["common", "transfer"];
@@ -326,10 +327,7 @@ fn ambiguous(checked: &Checked, world: &World, a: &Peer) {
         assert_eq!(answer.code, 0, "{answer:?}");
     }
     let failed = checked.fails(a, 11, &["info", "same.txt"]);
-    assert_eq!(
-        failed["candidates"],
-        serde_json::json!(["cy/same.txt", "dan/same.txt"])
-    );
+    assert_eq!(failed["candidates"], json!(["cy/same.txt", "dan/same.txt"]));
 }
 
 fn directory(world: &World, args: &[&str], stdin: &str) -> Answer {
@@ -445,5 +443,16 @@ fn every_object_is_as_its_schema_says() {
     let directory = directory.map(|command| format!("p2p-directory.{}", command.replace(' ', ".")));
     for command in own.chain(directory) {
         assert!(seen.contains(&command), "no object of {command} was seen");
+    }
+}
+
+#[test]
+fn every_kind_of_failure_has_its_schema() {
+    let schemas = Checked::new().schemas;
+    for kind in FailureKind::ALL {
+        let error = json!({
+            "schema": "p2pctl.error/1", "code": kind.exit_code(), "kind": kind.as_str(), "message": "why", "hint": null,
+        });
+        assert_eq!(schemas.check("error", &error), Ok(()), "{kind}");
     }
 }
