@@ -9,6 +9,8 @@ done
 mount --rbind /usr usr
 mount --rbind /dev dev
 mount -t tmpfs -o mode=0755 lab usr/local/bin
+# A disk of its own, so that the host's may be as full as it likes.
+mount -t tmpfs -o mode=0755,size=4g lab var/lib
 cp tools/* usr/local/bin
 for program in p2pd p2pctl p2p-directory; do
   touch "usr/local/bin/$program"
