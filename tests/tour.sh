@@ -27,7 +27,7 @@ typed() {
   (for line in "$@"; do
     sleep 1
     printf '%s\n' "$line"
-  done) | (cd "$P2P_STAGE/$peer" && P2PCTL_SOCKET="$P2P_STAGE/$peer/run/control.sock" TERM=dumb \
+  done) | (cd "$P2P_STAGE/$peer" && P2PCTL_SOCKET="$P2P_STAGE/$peer/run/control.sock" NO_COLOR=1 \
     script -qec "p2pctl $command" /dev/null) | tr -d '\r'
 }
 # The newest transfer of a peer.

@@ -24,51 +24,14 @@ const USERS: [(&str, u32); 5] = [
     ("ana", 1000),
 ];
 
-/// Makes a machine's files out of the host's programs and a folder, and goes there. `$1` is the folder, `$2` the name.
-/// The first process of a machine lasts as long as its standard input.
-const BOOT: &str = r#"
-read -r pid rest </proc/self/stat
-hostname "$2.lab"
-cd "$1"
-for name in bin sbin lib lib32 lib64; do
-  if [ -L "/$name" ]; then cp -P "/$name" .; elif [ -d "/$name" ]; then mkdir "$name"; mount --bind "/$name" "$name"; fi
-done
-mount --rbind /usr usr
-mount --rbind /dev dev
-mount -t tmpfs -o mode=0755 lab usr/local/bin
-cp tools/* usr/local/bin
-for program in p2pd p2pctl p2p-directory; do
-  touch "usr/local/bin/$program"
-  mount --bind "$BIN/$program" "usr/local/bin/$program"
-done
-exec chroot . /bin/sh -ec '
-mount -t proc proc /proc
-ip link set lo up
-chown ana:ana /home/ana /data
-echo "$0"
-exec cat' "$pid"
-"#;
+/// Makes a machine's files, and becomes its first process.
+const BOOT: &str = include_str!("lab/boot.sh");
 
 /// What becomes root's without a password.
 const SUDO: &str = "#!/bin/sh\nSUDO_USER=admin exec \"$@\"\n";
 
-/// Stands for a package until there are some: starts the service as its unit does, and says what the maintainer script
-/// will say.
-const APT: &str = r#"#!/bin/sh
-name=${2#./}
-name=${name%%_*}
-case $name in
-  p2pd) run=p2pd socket=control ;;
-  p2p-directory) run='p2p-directory serve' socket=admin ;;
-esac
-install -d -o "$name" -g "$name" -m 700 "/var/lib/$name"
-install -d -o "$name" -g "$name" -m 755 "/run/$name"
-setsid setpriv --reuid="$name" --regid="$name" --clear-groups env -i PATH="$PATH" \
-  STATE_DIRECTORY="/var/lib/$name" RUNTIME_DIRECTORY="/run/$name" CONFIGURATION_DIRECTORY="/etc/$name" \
-  $run </dev/null >"/var/log/$name" 2>&1 &
-until [ -S "/run/$name/$socket.sock" ]; do sleep 0.05; done
-exec "$name" first-steps
-"#;
+/// Stands for a package until there are some.
+const APT: &str = include_str!("lab/apt.sh");
 
 /// Machines that see each other under their names, and `NAME.lab`.
 pub struct Lab {
@@ -84,7 +47,7 @@ pub struct Machine {
     pid: String,
     files: PathBuf,
     child: Child,
-    _input: Option<ChildStdin>,
+    input: Option<ChildStdin>,
 }
 
 impl Lab {
@@ -166,7 +129,7 @@ impl Machine {
             pid: pid.trim().to_owned(),
             files,
             child,
-            _input: input,
+            input,
         }
     }
 
@@ -240,8 +203,9 @@ impl Drop for Machine {
                 }
             }
         }
-        // An error means that it has ended already. Its first process ends with it, and all others with that.
-        let _ = self.child.kill();
+        // Its first process ends with its input, all others with that, and only then their files are nobody's.
+        drop(self.input.take());
+        // An error means that it has ended already.
         let _ = self.child.wait();
     }
 }

@@ -11,8 +11,9 @@ use std::{
     sync::mpsc::{self, TryRecvError},
 };
 
+use p2p_proto::FailureKind;
 use p2p_tests::{Answer, Peer, World, check::entry, help, process::program, schema::Schemas, wait};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What a schema shares with others, and no command prints.
 const SHARED: [&str; 2] = ["common", "transfer"];
@@ -250,16 +251,18 @@ fn managed(checked: &Checked, world: &mut World, a: &Peer) {
     let mut events = BufReader::new(watch.stdout.take().expect("a pipe")).lines();
     let mut next = || checked.object(&events.next().expect("an event").expect("text"));
     // Nothing else happens here: until the watch is there, a limit changes again and again.
-    let (sender, first) = mpsc::channel();
+    let (sender, came) = mpsc::channel();
     std::thread::scope(|scope| {
         scope.spawn(move || {
             for rate in ["100MiB", "200MiB"].into_iter().cycle() {
                 assert_eq!(a.ctl(&["limit", "--up", rate]).code, 0);
-                if first.try_recv() != Err(TryRecvError::Empty) {
+                // Also when the other side gave up.
+                if came.try_recv() != Err(TryRecvError::Empty) {
                     break;
                 }
             }
         });
+        let sender = sender;
         assert_eq!(next()["type"], "limit.changed");
         sender.send(()).expect("a thread");
     });
@@ -324,10 +327,7 @@ fn ambiguous(checked: &Checked, world: &World, a: &Peer) {
         assert_eq!(answer.code, 0, "{answer:?}");
     }
     let failed = checked.fails(a, 11, &["info", "same.txt"]);
-    assert_eq!(
-        failed["candidates"],
-        serde_json::json!(["cy/same.txt", "dan/same.txt"])
-    );
+    assert_eq!(failed["candidates"], json!(["cy/same.txt", "dan/same.txt"]));
 }
 
 fn directory(world: &World, args: &[&str], stdin: &str) -> Answer {
@@ -443,5 +443,16 @@ fn every_object_is_as_its_schema_says() {
     let directory = directory.map(|command| format!("p2p-directory.{}", command.replace(' ', ".")));
     for command in own.chain(directory) {
         assert!(seen.contains(&command), "no object of {command} was seen");
+    }
+}
+
+#[test]
+fn every_kind_of_failure_has_its_schema() {
+    let schemas = Checked::new().schemas;
+    for kind in FailureKind::ALL {
+        let error = json!({
+            "schema": "p2pctl.error/1", "code": kind.exit_code(), "kind": kind.as_str(), "message": "why", "hint": null,
+        });
+        assert_eq!(schemas.check("error", &error), Ok(()), "{kind}");
     }
 }

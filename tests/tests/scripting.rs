@@ -47,17 +47,17 @@ fn the_script_of_the_document_does_what_it_says() {
     // What cannot be done ends it with the code of the command that failed.
     let away = run("https://127.0.0.1:1");
     assert_eq!(away.status.code(), Some(8), "{away:?}");
-    for _ in 0..2 {
+    for again in [false, true] {
         let done = run(&world.directory.url);
         assert!(done.status.success(), "{done:?}");
         assert!(done.stdout.is_empty() && done.stderr.is_empty(), "{done:?}");
+        // It did upload twenty files. (Of a second twenty within a minute the log only tells the number.)
+        assert!(again || a.process.said("published ana/batch-") == 20);
         for peer in [&a, &b] {
             assert_eq!(peer.fails(4, &["whoami"])["kind"], "not_logged_in");
         }
     }
-    // It did upload twenty files, and left none.
-    let uploaded = |peer: &p2p_tests::Peer| peer.process.said("published ana/batch-");
-    assert_eq!(uploaded(&a), 40);
+    // And left none.
     a.login(&world.directory, &world.ana);
     assert_eq!(a.json(&["search"])["total"], 0);
     assert_eq!(a.json(&["list"])["files"], serde_json::json!([]));

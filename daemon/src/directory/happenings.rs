@@ -79,7 +79,18 @@ fn meant(said: Said, own: PeerId) -> Option<What> {
         Said::Online { peer_id, .. } | Said::Offline { peer_id, .. } if peer_id == own => None,
         Said::Online { peer_id, peer, user } => Some(What::Online { peer_id, peer, user }),
         Said::Offline { peer_id, peer, user } => Some(What::Offline { peer_id, peer, user }),
-        _ => None,
+        Said::Revoked { peer_id, peer, user } => Some(What::Revoked { peer_id, peer, user }),
+        Said::Allowed { peer_id, peer, user } => Some(What::Allowed { peer_id, peer, user }),
+        Said::Joined { group, user } => Some(What::Joined { group, user }),
+        Said::Left { group, user } => Some(What::Left { group, user }),
+        // What an account's own login and status tell, and what only the directory goes by.
+        Said::Reported { .. }
+        | Said::AccountAdded { .. }
+        | Said::PasswordChanged { .. }
+        | Said::AccountDisabled { .. }
+        | Said::AccountEnabled { .. }
+        | Said::AccountRemoved { .. }
+        | Said::Unknown => None,
     }
 }
 
