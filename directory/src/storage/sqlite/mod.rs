@@ -35,7 +35,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use self::rows::millis;
-use super::{Reply, Storage, StorageError};
+use super::{Reply, Session, Storage, StorageError};
 use crate::clock::Clock;
 
 /// How long a call waits for its turn with the database.
@@ -101,6 +101,13 @@ impl Sqlite {
 
     async fn begin(&self) -> Result<Write, StorageError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// A change that this session asks for: since it was looked up, others may have ended it.
+    async fn begin_for(&self, session: &Session) -> Result<Write, StorageError> {
+        let mut tx = self.begin().await?;
+        sessions::still_there(&mut tx, session).await?;
+        Ok(tx)
     }
 
     fn now(&self) -> i64 {
