@@ -52,6 +52,7 @@ pub struct Sqlite {
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
     file: PathBuf,
+    counted: figures::Counted,
 }
 
 impl Sqlite {
@@ -85,6 +86,7 @@ impl Sqlite {
             readers,
             clock,
             file: file.to_owned(),
+            counted: figures::Counted::default(),
         };
         sqlite.make_cluster().await?;
         Ok(sqlite)
