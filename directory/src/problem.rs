@@ -10,7 +10,7 @@ use p2p_proto::rest::problem::{CONTENT_TYPE, Problem, ProblemKind};
 use crate::{
     accounts::{password::PasswordError, throttle::Wait},
     ca::{CaError, issue::BadCsr},
-    storage::StorageError,
+    storage::{Ended, StorageError},
 };
 
 /// An error that the caller is told.
@@ -68,8 +68,23 @@ fn internal(error: &dyn std::error::Error) -> ApiError {
     ApiError::new(ProblemKind::Internal, "the directory failed; its log says why")
 }
 
+/// What a peer is told whose session has ended; it shows that to its user.
+#[must_use]
+pub fn session_ended(why: Option<Ended>) -> ApiError {
+    let detail = match why {
+        None => "the session has ended: log in again",
+        Some(Ended::Revoked) => "the session has ended: an administrator revoked this peer",
+        Some(Ended::Disabled) => "the session has ended: an administrator disabled the account",
+        Some(Ended::Removed) => "the session has ended: an administrator removed the account",
+    };
+    ApiError::new(ProblemKind::NoSession, detail)
+}
+
 impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
+        if let StorageError::NoSession(why) = error {
+            return session_ended(why);
+        }
         if let StorageError::Database(sqlx::Error::PoolTimedOut) = error {
             tracing::warn!("the database is overloaded");
             return Self::new(ProblemKind::Unavailable, "the database is overloaded")

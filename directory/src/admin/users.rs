@@ -13,7 +13,7 @@ use crate::{
     problem::ApiError,
     routes::body::{Answer, JsonBody, PathPart},
     state,
-    storage::{Account, NewUser, UserAdded},
+    storage::{Account, NewPassword, NewUser, UserAdded},
 };
 
 fn view(account: Account) -> User {
@@ -117,7 +117,12 @@ pub(super) async fn passwd(
     let name = checked::<UserName>(name)?;
     let user = find(&state, &name).await?;
     let (password_hash, password) = hash(&state, request.password).await?;
-    if !state.storage.set_password(&name, password_hash).await? {
+    let new = NewPassword {
+        user: user.id,
+        shown: None,
+        hash: password_hash,
+    };
+    if !state.storage.set_password(new).await? {
         return Err(no_user(&name));
     }
     tracing::info!(account = %name, "password of {name} changed");

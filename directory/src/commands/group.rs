@@ -29,7 +29,7 @@ async fn call(client: &AdminClient, command: GroupCommand) -> Result<Outcome, Fa
             client.tell(GROUPS, &request).await?;
             let text = match request.users.as_slice() {
                 [] => format!("Added group {name}. Next: p2p-directory admin group add {name} USER\n"),
-                users => format!("Members of {name} now: {}\n", names(users)),
+                users => format!("Added to group {name}: {}\n", names(users)),
             };
             Ok(outcome(
                 "admin.group.add",

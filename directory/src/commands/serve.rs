@@ -48,6 +48,6 @@ pub(super) fn check(sources: &Sources) -> Outcome {
     Outcome {
         command: "serve",
         text: format!("{}\n", Config::verdict(sources)),
-        json: json!({ "config": file, "exists": file.exists() }),
+        json: json!({ "config": file.to_string_lossy(), "exists": file.exists() }),
     }
 }

@@ -13,10 +13,10 @@ use zeroize::Zeroizing;
 use super::admit;
 use crate::{
     ca::{CaError, random},
-    problem::ApiError,
+    problem::{ApiError, session_ended},
     rate::Source,
     state::{ClientAddress, State},
-    storage::{self, Ended},
+    storage,
 };
 
 /// The session of the request.
@@ -40,18 +40,7 @@ impl FromRequestParts<Arc<State>> for Caller {
         if let Some(from) = parts.extensions.get::<ClientAddress>() {
             admit(state, Source::at(from.ip()))?;
         }
-        let why = state.storage.why_ended(hash).await?;
-        Err(ApiError::new(ProblemKind::NoSession, sentence(why)))
-    }
-}
-
-/// What the peer is told, which shows it to its user.
-const fn sentence(why: Option<Ended>) -> &'static str {
-    match why {
-        None => "the session has ended: log in again",
-        Some(Ended::Revoked) => "the session has ended: an administrator revoked this peer",
-        Some(Ended::Disabled) => "the session has ended: an administrator disabled the account",
-        Some(Ended::Removed) => "the session has ended: an administrator removed the account",
+        Err(session_ended(state.storage.why_ended(hash).await?))
     }
 }
 

@@ -12,6 +12,8 @@ use crate::{
     storage::Account,
 };
 
+const WRONG: &str = "the user name or password is wrong";
+
 /// The account, when the password is its own. An unknown, a disabled and a known one cost the same and are refused with
 /// the same words.
 pub(super) async fn check(
@@ -50,11 +52,13 @@ pub(super) async fn check(
                 .parse::<UserName>()
                 .map_or("(no account name)".to_owned(), |name| name.to_string());
             tracing::warn!(account = %shown, from = %from.ip(), "a login was refused");
-            let detail = format!(
-                "the user name or password is wrong. Next try in {} s",
-                wait.seconds
-            );
+            let detail = format!("{WRONG}. Next try in {} s", wait.seconds);
             Err(ApiError::new(ProblemKind::BadCredentials, detail).retry_after(wait))
         }
     }
+}
+
+/// They were right when [`check`] looked, and are not any more.
+pub(super) fn outdated() -> ApiError {
+    ApiError::new(ProblemKind::BadCredentials, WRONG)
 }

@@ -1,9 +1,12 @@
 //! `POST /login`: an account and its password for a session and a certificate of the peer's key.
 
 use axum::{Extension, Json, extract::State};
-use p2p_proto::rest::{
-    problem::ProblemKind,
-    session::{LoginRequest, LoginResponse},
+use p2p_proto::{
+    PeerId, UserName,
+    rest::{
+        problem::ProblemKind,
+        session::{LoginRequest, LoginResponse},
+    },
 };
 use zeroize::Zeroizing;
 
@@ -37,6 +40,7 @@ pub(super) async fn post(
     let session = NewSession {
         token_hash,
         user: account.id,
+        password_hash: account.password_hash,
         peer: key.peer(),
         peer_name: request.peer_name,
         addresses: request.addresses,
@@ -44,13 +48,10 @@ pub(super) async fn post(
         certificate_expires_at: certificate.expires_at,
         lease_until: state.lease_until(),
     };
-    let LogIn::Done(peer_name) = state.storage.log_in(session).await? else {
-        tracing::warn!(account = %account.name, peer_id = %key.peer().short(), from = %from.ip(),
-            "a login with a revoked key was refused");
-        let id = key.peer();
-        let detail =
-            format!("an administrator revoked this peer. To let it in: p2p-directory admin peer allow {id}");
-        return Err(ApiError::new(ProblemKind::Forbidden, detail));
+    let peer_name = match state.storage.log_in(session).await? {
+        LogIn::Done(peer_name) => peer_name,
+        LogIn::Refused => return Err(credentials::outdated()),
+        LogIn::Revoked => return Err(revoked(&account.name, key.peer(), from)),
     };
     state.leases.renewed();
     tracing::info!(account = %account.name, peer = %peer_name, peer_id = %key.peer().short(), from = %from.ip(),
@@ -69,4 +70,12 @@ pub(super) async fn post(
         api_level,
         credentials: state.credentials(certificate, session_end),
     }))
+}
+
+fn revoked(account: &UserName, id: PeerId, from: ClientAddress) -> ApiError {
+    tracing::warn!(account = %account, peer_id = %id.short(), from = %from.ip(),
+        "a login with a revoked key was refused");
+    let detail =
+        format!("an administrator revoked this peer. To let it in: p2p-directory admin peer allow {id}");
+    ApiError::new(ProblemKind::Forbidden, detail)
 }

@@ -5,7 +5,10 @@ use p2p_proto::rest::{problem::ProblemKind, session::PasswordRequest};
 use zeroize::Zeroizing;
 
 use super::{Shared, admit, auth::Caller, body::JsonBody, credentials};
-use crate::{accounts::password::check_new, problem::ApiError, rate::Source, state::ClientAddress};
+use crate::{
+    accounts::password::check_new, problem::ApiError, rate::Source, state::ClientAddress,
+    storage::NewPassword,
+};
 
 pub(super) async fn post(
     State(state): Shared,
@@ -17,11 +20,15 @@ pub(super) async fn post(
     check_new(&new).map_err(|error| ApiError::new(ProblemKind::Invalid, error.to_string()))?;
     admit(&state, Source::at(from.ip()))?;
     let name = session.user_name;
-    credentials::check(&state, from, name.as_str(), old).await?;
-    let hash = state.passwords.hash(new).await?;
-    if !state.storage.set_password(&name, hash).await? {
-        let detail = "the session has ended: an administrator removed the account";
-        return Err(ApiError::new(ProblemKind::NoSession, detail));
+    let account = credentials::check(&state, from, name.as_str(), old).await?;
+    let new = NewPassword {
+        user: session.user,
+        shown: Some(account.password_hash),
+        hash: state.passwords.hash(new).await?,
+    };
+    // Meanwhile an admin may have set another one, so that whoever knows the old one has nothing of it.
+    if !state.storage.set_password(new).await? {
+        return Err(credentials::outdated());
     }
     tracing::info!(account = %name, peer = %session.peer_name, "{name} changed the password");
     Ok(StatusCode::NO_CONTENT)

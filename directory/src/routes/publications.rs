@@ -64,7 +64,7 @@ pub(super) async fn delete(
     PathPart(id): PathPart,
 ) -> Result<StatusCode, ApiError> {
     let withdrawn = match id.parse::<Uuid>() {
-        Ok(id) => state.storage.withdraw(session.user, id).await?,
+        Ok(id) => state.storage.withdraw(&session, id).await?,
         Err(_) => None,
     };
     let Some(publication) = withdrawn else {

@@ -31,7 +31,7 @@ pub use publications::{Named, PublicationStore, Published, SearchFilter, SearchP
 pub use reports::{ReportStore, Reported};
 pub use sessions::{Ended, LogIn, NewSession, Session, SessionStore};
 pub use sqlite::Sqlite;
-pub use users::{Account, NewUser, UserAdded, UserStore};
+pub use users::{Account, NewPassword, NewUser, UserAdded, UserStore};
 
 /// What a call gives, some time later.
 pub type Reply<'a, T> = BoxFuture<'a, Result<T, StorageError>>;
@@ -48,6 +48,9 @@ pub enum StorageError {
     /// A stored value is not what was once stored.
     #[error("the database holds a damaged value in {0}")]
     Damaged(&'static str),
+    /// The session that asks has ended meanwhile, by others when that is said.
+    #[error("the session has ended")]
+    NoSession(Option<Ended>),
 }
 
 /// Everything.

@@ -68,8 +68,8 @@ pub trait PublicationStore: Send + Sync {
         most: u64,
     ) -> Reply<'a, Published>;
 
-    /// Withdraws the owner's publication and drops its holds; `None` when it is not there or not the caller's.
-    fn withdraw(&self, owner: Uuid, id: Uuid) -> Reply<'_, Option<Publication>>;
+    /// Withdraws a publication of the session's account and drops its holds; `None` when it is not there or not the caller's.
+    fn withdraw<'a>(&'a self, session: &'a Session, id: Uuid) -> Reply<'a, Option<Publication>>;
 
     /// The publication with this id.
     fn publication(&self, caller: Uuid, id: Uuid) -> Reply<'_, Option<Publication>>;

@@ -14,6 +14,8 @@ pub struct NewSession {
     pub token_hash: [u8; 32],
     /// The account.
     pub user: Uuid,
+    /// PHC string of the password that was shown.
+    pub password_hash: String,
     /// The peer.
     pub peer: PeerId,
     /// What the peer wants to be called.
@@ -35,6 +37,8 @@ pub enum LogIn {
     Done(PeerName),
     /// Its key is revoked: nothing was made.
     Revoked,
+    /// Since the password was looked at, the account was disabled or removed, or got another one: nothing was made.
+    Refused,
 }
 
 /// Why others ended a session.
@@ -71,7 +75,8 @@ pub struct Session {
 
 /// Keeps sessions.
 pub trait SessionStore: Send + Sync {
-    /// Makes the session, which replaces the peer's earlier ones, and begins a lease. A name that another peer has is
+    /// Makes the session, which replaces the peer's earlier ones, and begins a lease, if the account still may log in with
+    /// that password. A name that another peer has is
     /// handed over when that peer is of the same account and has no lease; else a number is appended. A peer of another
     /// account before begins with an empty index.
     fn log_in(&self, session: NewSession) -> Reply<'_, LogIn>;
@@ -82,7 +87,7 @@ pub trait SessionStore: Send + Sync {
     /// Why others ended the session that had this token hash, when they did so lately.
     fn why_ended(&self, token_hash: [u8; 32]) -> Reply<'_, Option<Ended>>;
 
-    /// Sets when the session and the peer's certificate end.
+    /// Sets when the session, which is still there, and the peer's certificate end.
     fn renew<'a>(
         &'a self,
         session: &'a Session,

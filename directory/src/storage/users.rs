@@ -20,6 +20,17 @@ pub struct NewUser {
     pub groups: Vec<GroupName>,
 }
 
+/// A password to be set.
+pub struct NewPassword {
+    /// Whose.
+    pub user: Uuid,
+    /// PHC string of the one that was shown for it: nothing happens when the account has another one by now, or is
+    /// disabled. An admin need not show one.
+    pub shown: Option<String>,
+    /// PHC string of the new one.
+    pub hash: String,
+}
+
 /// What came of making an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UserAdded {
@@ -65,8 +76,8 @@ pub trait UserStore: Send + Sync {
     /// False when there is no such account.
     fn set_disabled<'a>(&'a self, name: &'a UserName, disabled: bool) -> Reply<'a, bool>;
 
-    /// Sets the password; false when there is no such account.
-    fn set_password<'a>(&'a self, name: &'a UserName, password_hash: String) -> Reply<'a, bool>;
+    /// Sets the password; false when there is no such account, or another password than the one shown.
+    fn set_password(&self, new: NewPassword) -> Reply<'_, bool>;
 
     /// Removes the account, its sessions, peers and publications; its peers go on the deny-list. False when there is no
     /// such account.

@@ -2,11 +2,18 @@
 
 use std::time::Duration;
 
-use p2p_directory::{clock::before, storage::EventStore};
-use p2p_proto::rest::{
-    events::{Events, What},
-    problem::ProblemKind,
-    publications::PublishRequest,
+use p2p_directory::{
+    admin::types::{AddToGroup, GROUPS, USERS},
+    clock::before,
+    storage::EventStore,
+};
+use p2p_proto::{
+    index::HoldState,
+    rest::{
+        events::{Events, What},
+        problem::ProblemKind,
+        publications::PublishRequest,
+    },
 };
 use uuid::Uuid;
 
@@ -199,4 +206,65 @@ async fn bounds_of_the_question() {
             .events
             .is_empty()
     );
+}
+
+#[tokio::test]
+async fn what_is_told_of_a_file_names_only_those_who_may_see_it_now() {
+    let directory = Directory::with_users(&["ana", "bob", "cy"]).await;
+    let group = AddToGroup {
+        name: "lab".parse().unwrap(),
+        users: vec!["ana".parse().unwrap(), "cy".parse().unwrap()],
+    };
+    directory.admin.tell(GROUPS, &group).await.unwrap();
+    let (ana, bob, cy) = (
+        directory.peer("ana", "ws1").await,
+        directory.peer("bob", "ws2").await,
+        directory.peer("cy", "ws3").await,
+    );
+    let begin = after(&bob, None, 1).await.last;
+    for (before, name) in [("private", "x"), ("group:lab", "y")] {
+        let request = PublishRequest {
+            visibility: before.parse().unwrap(),
+            ..publish_request(name, name)
+        };
+        ana.publish(&request).await;
+        let told = after(&cy, begin, 500).await;
+        assert_eq!(told.last, cy.ping().await.last_event);
+        assert_eq!(told.events.len(), if name == "x" { 0 } else { 3 });
+        let now = PublishRequest {
+            id: Uuid::now_v7(),
+            visibility: p2p_proto::Visibility::Public,
+            ..request
+        };
+        ana.publish(&now).await;
+    }
+    let told = after(&bob, begin, 500).await;
+    assert_eq!(
+        kinds(&told),
+        ["file.published", "file.changed", "file.published", "file.changed"]
+    );
+    for event in &told.events {
+        let (What::Published { publication } | What::Changed { publication }) = &event.what else {
+            panic!("{event:?}");
+        };
+        assert_eq!(publication.visibility, p2p_proto::Visibility::Public);
+    }
+}
+
+#[tokio::test]
+async fn who_saw_the_files_of_a_removed_account_is_told_that_they_are_gone() {
+    let directory = Directory::with_users(&["ana", "eve"]).await;
+    let ana = directory.peer("ana", "ws1").await;
+    let begin = after(&ana, None, 1).await.last;
+    let mut eve = directory.peer("eve", "ws2").await;
+    let open = eve.put("open", "open").await;
+    eve.put_private("secret", "secret").await;
+    let gone = eve.put("gone", "gone").await;
+    eve.withdraw(gone.id).await;
+    eve.hold(&[open.id], HoldState::Complete).await;
+    directory.admin.delete(&format!("{USERS}/eve")).await.unwrap();
+    let told = after(&ana, begin, 500).await;
+    assert_eq!(kinds(&told), ["peer.online", "peer.offline", "file.withdrawn"]);
+    assert!(matches!(&told.events[2].what, What::Withdrawn { publication } if *publication == open));
+    assert_eq!(ana.ping().await.last_event, told.last);
 }

@@ -8,7 +8,7 @@ use p2p_directory::admin::{
 };
 use p2p_proto::{
     FailureKind, Visibility,
-    index::HoldState,
+    index::{Hold, HoldState, IndexDigest},
     rest::{
         events::Events,
         placement::{PlaceRequest, PlaceResponse},
@@ -291,4 +291,34 @@ async fn groups_are_listed_and_mistakes_change_nothing() {
     let users: Users = admin.call(Method::GET, USERS).await.unwrap();
     let groups: Vec<usize> = users.users.iter().map(|user| user.groups.len()).collect();
     assert_eq!(groups, [1, 1, 1]);
+}
+
+#[tokio::test]
+async fn who_leaves_holds_none_of_the_groups_files_on_any_peer_and_all_others() {
+    let directory = Directory::with_users(&["ana", "bob"]).await;
+    add(&directory.admin, "lab", &["ana", "bob"]).await;
+    let ana = directory.peer("ana", "ws1").await;
+    let mut bobs = [
+        directory.peer("bob", "ws2").await,
+        directory.peer("bob", "ws3").await,
+    ];
+    let open = ana.put("open", "open").await.id;
+    let mut all = vec![open];
+    for name in ["x", "y", "z"] {
+        all.push(ana.publish(&to_group(name, name, "lab")).await.id);
+    }
+    for bob in &mut bobs {
+        bob.hold(&all, HoldState::Complete).await;
+    }
+    remove(&directory.admin, "lab", "bob").await;
+    let mut left = IndexDigest::default();
+    left.toggle(&Hold {
+        publication: open,
+        state: HoldState::Complete,
+    });
+    for bob in &bobs {
+        assert_eq!(bob.ping().await.index.unwrap().digest, left);
+    }
+    assert_eq!(ana.locate("open").await.holders.len(), 2);
+    assert!(ana.locate("ana/y").await.holders.is_empty());
 }

@@ -17,6 +17,7 @@ mod password;
 mod placement;
 mod privacy;
 mod publications;
+mod races;
 mod references;
 mod reports;
 mod revoke;

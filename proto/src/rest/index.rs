@@ -25,8 +25,8 @@ pub struct IndexDelta {
     pub seq: u64,
     /// Over all holds after these changes.
     pub digest: IndexDigest,
-    /// In order; at most [`MAX_CHANGES`].
-    #[schema(max_items = 1000)]
+    /// In order; at most [`MAX_CHANGES`], or as many as the directory's `[limits]` say, which is at most 50,000.
+    #[schema(max_items = 50_000)]
     pub changes: Vec<HoldChange>,
 }
 

@@ -32,8 +32,9 @@ pub struct LoginRequest {
     /// Certificate signing request in PEM; only its key and signature count.
     #[schema(format = "pem-csr")]
     pub csr: String,
-    /// Where others dial this peer; at most [`MAX_ADDRESSES`].
-    #[schema(max_items = 8)]
+    /// Where others dial this peer; at most [`MAX_ADDRESSES`], or as many as the directory's `[limits]` say, which is at most
+    /// 64.
+    #[schema(max_items = 64)]
     #[schema(value_type = Vec<SocketAddress>)]
     pub addresses: Vec<SocketAddr>,
     /// The API level of the client.
@@ -132,8 +133,8 @@ pub struct IndexState {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PingRequest {
-    /// Where others dial this peer now; at most [`MAX_ADDRESSES`].
-    #[schema(max_items = 8)]
+    /// Where others dial this peer now; as many as at a login.
+    #[schema(max_items = 64)]
     #[schema(value_type = Vec<SocketAddress>)]
     pub addresses: Vec<SocketAddr>,
     /// The peer's index.

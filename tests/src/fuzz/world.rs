@@ -120,6 +120,7 @@ impl World {
         let session = NewSession {
             token_hash: sha256(&token),
             user: user.id,
+            password_hash: user.password_hash,
             peer: self.peer(who),
             peer_name: format!("{}-ws", user.name).parse().expect("a name"),
             addresses: Vec::new(),

@@ -68,7 +68,7 @@ async fn revoke(tx: &mut Write, now: i64, id: &PeerId, name: &PeerName) -> Resul
     .bind(now)
     .execute(&mut **tx)
     .await?;
-    users::deny_list_changed(tx).await?;
+    users::deny_list_changed(tx, now).await?;
     sessions::end_of_peer(tx, now, id, Ended::Revoked).await?;
     peers::end_lease_of(tx, now, id).await?;
     tell_of_peer(tx, now, id, Happened::Revoked).await

@@ -133,37 +133,56 @@ async fn newest(db: &mut SqliteConnection) -> Result<Option<Uuid>, StorageError>
     row.map(|row| rows::uuid(&row, "id")).transpose()
 }
 
-/// The last event that the caller may see.
+/// The last event that the caller may see: of each reason to see one the last, by an index, however many are hidden.
 pub(super) async fn last_seen(
     db: &mut SqliteConnection,
     caller: &Uuid,
 ) -> Result<Option<Uuid>, StorageError> {
-    let row = sqlx::query(concat!(
-        "SELECT e.id FROM events e WHERE ",
-        seen!("e"),
-        " ORDER BY e.id DESC LIMIT 1"
-    ))
-    .bind(rows::blob(caller))
-    .fetch_optional(db)
-    .await?;
+    let row = sqlx::query(LAST_SEEN)
+        .bind(rows::blob(caller))
+        .fetch_optional(db)
+        .await?;
     row.map(|row| rows::uuid(&row, "id")).transpose()
 }
 
+/// The same as `seen!` says.
+const LAST_SEEN: &str = "SELECT max(id) AS id FROM (\
+     SELECT (SELECT id FROM events WHERE visibility = 'public' ORDER BY id DESC LIMIT 1) AS id \
+     UNION ALL SELECT (SELECT id FROM events WHERE owner = ?1 ORDER BY id DESC LIMIT 1) \
+     UNION ALL SELECT (SELECT e.id FROM events e WHERE e.visibility = 'group:' || m.of_group ORDER BY e.id DESC LIMIT 1) \
+     FROM members m WHERE m.user = ?1) HAVING max(id) IS NOT NULL";
+
 /// Another visibility of the publication: what was told of it is from now on for those who may see it now.
 pub(super) async fn follow_visibility(tx: &mut Write, of: &Publication) -> Result<(), StorageError> {
-    sqlx::query("UPDATE events SET visibility = ? WHERE publication = ?")
-        .bind(of.visibility.as_str())
-        .bind(rows::blob(&of.id))
-        .execute(&mut **tx)
-        .await?;
+    // Also in what is told, which else would name a group to those who are no members.
+    sqlx::query(
+        "UPDATE events SET visibility = ?1, what = json_replace(what, '$.publication.visibility', ?1) \
+         WHERE publication = ?2",
+    )
+    .bind(of.visibility.as_str())
+    .bind(rows::blob(&of.id))
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+/// The account goes: what was told of its publications is for nobody else from now on.
+pub(super) async fn hide_files_of(tx: &mut Write, owner: &Uuid) -> Result<(), StorageError> {
+    sqlx::query(
+        "UPDATE events SET visibility = 'private' WHERE owner = ? AND publication IS NOT NULL \
+         AND visibility <> 'private'",
+    )
+    .bind(rows::blob(owner))
+    .execute(&mut **tx)
+    .await?;
     Ok(())
 }
 
 /// The group is gone: a later one of its name is told nothing of it.
 pub(super) async fn forget_group(tx: &mut Write, group: GroupName) -> Result<(), StorageError> {
     sqlx::query(
-        "UPDATE events SET visibility = 'private' WHERE visibility = 'group:' || ? \
-         AND visibility NOT IN ('public', 'private')",
+        "UPDATE events SET visibility = 'private', what = json_replace(what, '$.publication.visibility', 'private') \
+         WHERE visibility = 'group:' || ?",
     )
     .bind(group.as_str().to_owned())
     .execute(&mut **tx)
@@ -234,14 +253,20 @@ async fn read(
     limit: usize,
 ) -> Result<Events, StorageError> {
     let last = last_seen(&mut *db, &caller).await?;
-    let Some(after) = after else {
-        return Ok(Events {
-            events: Vec::new(),
-            last,
-            gap: false,
-            more: false,
-        });
+    let mut none = Events {
+        events: Vec::new(),
+        last,
+        gap: false,
+        more: false,
     };
+    let Some(after) = after else {
+        return Ok(none);
+    };
+    if last.is_none_or(|last| last <= after) {
+        // Only hidden ones follow, and they may be many.
+        none.gap = is_gap(db, &after).await?;
+        return Ok(none);
+    }
     let found = sqlx::query(concat!(
         "SELECT e.id, e.at, e.what FROM events e WHERE e.id > ?2 AND ",
         seen!("e"),
@@ -276,10 +301,42 @@ impl EventStore for Sqlite {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::clock::SystemClock;
 
     fn millis_of(id: Uuid) -> u64 {
         id.as_u64_pair().0 >> 16
+    }
+
+    #[tokio::test]
+    async fn the_last_one_is_found_without_a_walk() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = Sqlite::open(&folder.path().join("db"), Arc::new(SystemClock))
+            .await
+            .unwrap();
+        let mut db = database.readers.acquire().await.unwrap();
+        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {LAST_SEEN}")))
+            .bind(vec![0_u8; 16])
+            .fetch_all(&mut *db)
+            .await
+            .unwrap();
+        let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
+        let of_tables = |verb: &str| {
+            let begins = |step: &&String| {
+                [" events", " e ", " m "]
+                    .iter()
+                    .any(|table| step.starts_with(&format!("{verb}{table}")))
+            };
+            steps.iter().filter(begins).count()
+        };
+        assert_eq!((of_tables("SEARCH"), of_tables("SCAN")), (4, 0), "{steps:#?}");
+        assert!(
+            !steps.iter().any(|step| step.contains("TEMP B-TREE")),
+            "{steps:#?}"
+        );
+        assert_eq!(last_seen(&mut db, &Uuid::new_v4()).await.unwrap(), None);
     }
 
     #[test]

@@ -76,24 +76,6 @@ async fn leave(
     Ok(true)
 }
 
-/// The publications of the group, withdrawn ones too.
-async fn publications_of(tx: &mut Write, group: GroupName) -> Result<Vec<Uuid>, StorageError> {
-    let rows = sqlx::query(
-        "SELECT id FROM publications WHERE visibility = ? AND visibility NOT IN ('public', 'private')",
-    )
-    .bind(String::from(Visibility::Group(group)))
-    .fetch_all(&mut **tx)
-    .await?;
-    rows.iter().map(|row| rows::uuid(row, "id")).collect()
-}
-
-async fn drop_unseen(tx: &mut Write, publications: &[Uuid]) -> Result<(), StorageError> {
-    for publication in publications {
-        holds::drop_unseen_holds_of(tx, publication).await?;
-    }
-    Ok(())
-}
-
 /// The ids of these accounts, or the first name that is none.
 async fn ids(tx: &mut Write, names: &[UserName]) -> Result<Result<Vec<Uuid>, UserName>, StorageError> {
     let mut ids = Vec::with_capacity(names.len());
@@ -184,8 +166,7 @@ impl GroupStore for Sqlite {
                     return Ok(GroupChange::NoMember(name.clone()));
                 }
             }
-            let publications = publications_of(&mut tx, group).await?;
-            drop_unseen(&mut tx, &publications).await?;
+            holds::drop_unseen_holds_of_group(&mut tx, group).await?;
             tx.commit().await?;
             Ok(GroupChange::Done)
         })
@@ -214,7 +195,7 @@ impl GroupStore for Sqlite {
                 )
                 .await?;
             }
-            let publications = publications_of(&mut tx, group).await?;
+            holds::drop_unseen_holds_of_group(&mut tx, group).await?;
             let row = sqlx::query(
                 "SELECT count(*) AS live FROM publications WHERE visibility = ? AND withdrawn_at IS NULL \
                  AND visibility NOT IN ('public', 'private')",
@@ -231,7 +212,6 @@ impl GroupStore for Sqlite {
             .execute(&mut *tx)
             .await?;
             forget_group(&mut tx, group).await?;
-            drop_unseen(&mut tx, &publications).await?;
             sqlx::query("DELETE FROM groups WHERE name = ?")
                 .bind(group.as_str().to_owned())
                 .execute(&mut *tx)

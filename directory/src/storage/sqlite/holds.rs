@@ -2,7 +2,7 @@
 //! holds.
 
 use p2p_proto::{
-    PeerId,
+    GroupName, PeerId, Visibility,
     index::{Hold, HoldState, IndexDigest},
     rest::{
         index::{HoldChange, IndexDelta},
@@ -71,49 +71,88 @@ pub(super) async fn forget_index(tx: &mut Write, peer: &PeerId) -> Result<(), St
     Ok(())
 }
 
-/// The holds of a publication.
-macro_rules! holds_of {
-    () => {
-        "SELECT h.peer, h.state, p.index_digest FROM holds h JOIN peers p ON p.id = h.peer \
-         JOIN publications f ON f.id = h.publication WHERE h.publication = ?"
-    };
-}
-
-/// Drops every hold of the publication; the digests of the holders change, and so their peers notice.
-pub(super) async fn drop_holds_of(tx: &mut Write, publication: &Uuid) -> Result<(), StorageError> {
-    let rows = sqlx::query(holds_of!())
-        .bind(rows::blob(publication))
+/// Drops every hold of publications for which the condition is true, and the digests of the holders change, so that their
+/// peers notice: `f` is the publication, `p` the holder, `?1` the one thing that is bound.
+macro_rules! drop_holds {
+    ($tx:expr, $condition:expr, $bound:expr) => {{
+        let tx: &mut Write = $tx;
+        let bound = $bound;
+        // By peer: each digest is read and written once.
+        let rows = sqlx::query(concat!(
+            "SELECT h.peer, h.publication, h.state, p.index_digest FROM publications f \
+             JOIN holds h ON h.publication = f.id JOIN peers p ON p.id = h.peer WHERE ",
+            $condition,
+            " ORDER BY h.peer"
+        ))
+        .bind(bound.clone())
         .fetch_all(&mut **tx)
         .await?;
-    drop_holds(tx, publication, &rows).await
+        update_digests(tx, &rows).await?;
+        sqlx::query(concat!(
+            "DELETE FROM holds WHERE (peer, publication) IN (SELECT h.peer, h.publication FROM publications f \
+             JOIN holds h ON h.publication = f.id JOIN peers p ON p.id = h.peer WHERE ",
+            $condition,
+            ")"
+        ))
+        .bind(bound)
+        .execute(&mut **tx)
+        .await?;
+    }};
+}
+
+/// Drops every hold of the publication.
+pub(super) async fn drop_holds_of(tx: &mut Write, publication: &Uuid) -> Result<(), StorageError> {
+    drop_holds!(tx, "f.id = ?1", rows::blob(publication));
+    Ok(())
 }
 
 /// The same with those of peers whose accounts may not see it any more.
 pub(super) async fn drop_unseen_holds_of(tx: &mut Write, publication: &Uuid) -> Result<(), StorageError> {
-    let rows = sqlx::query(concat!(holds_of!(), " AND NOT ", seen!("f", "p.owner")))
-        .bind(rows::blob(publication))
-        .fetch_all(&mut **tx)
-        .await?;
-    drop_holds(tx, publication, &rows).await
+    drop_holds!(
+        tx,
+        concat!("f.id = ?1 AND NOT ", seen!("f", "p.owner")),
+        rows::blob(publication)
+    );
+    Ok(())
 }
 
-async fn drop_holds(tx: &mut Write, publication: &Uuid, rows: &[SqliteRow]) -> Result<(), StorageError> {
-    for row in rows {
-        let state = rows::hold_state(row, "state")?;
-        let mut digest = digest(row)?;
-        digest.toggle(&Hold {
-            publication: *publication,
-            state,
-        });
-        let peer: Vec<u8> = row.try_get("peer")?;
+/// The same with all publications of the group.
+pub(super) async fn drop_unseen_holds_of_group(tx: &mut Write, group: GroupName) -> Result<(), StorageError> {
+    drop_holds!(
+        tx,
+        concat!(
+            "f.visibility = ?1 AND f.visibility NOT IN ('public', 'private') AND NOT ",
+            seen!("f", "p.owner")
+        ),
+        String::from(Visibility::Group(group))
+    );
+    Ok(())
+}
+
+/// Drops every hold of the account's publications.
+pub(super) async fn drop_holds_of_account(tx: &mut Write, owner: &Uuid) -> Result<(), StorageError> {
+    drop_holds!(tx, "f.owner = ?1", rows::blob(owner));
+    Ok(())
+}
+
+/// Takes these holds, which come by peer, out of the digests of their peers.
+async fn update_digests(tx: &mut Write, rows: &[SqliteRow]) -> Result<(), StorageError> {
+    let mut at = 0;
+    while let Some(first) = rows.get(at) {
+        let peer: Vec<u8> = first.try_get("peer")?;
+        let mut digest = digest(first)?;
+        while let Some(row) = rows.get(at)
+            && row.try_get::<&[u8], _>("peer")? == peer
+        {
+            digest.toggle(&Hold {
+                publication: rows::uuid(row, "publication")?,
+                state: rows::hold_state(row, "state")?,
+            });
+            at += 1;
+        }
         sqlx::query("UPDATE peers SET index_digest = ? WHERE id = ?")
             .bind(String::from(digest))
-            .bind(peer.clone())
-            .execute(&mut **tx)
-            .await?;
-        sqlx::query("DELETE FROM holds WHERE peer = ? AND publication = ?")
             .bind(peer)
-            .bind(rows::blob(publication))
             .execute(&mut **tx)
             .await?;
     }
@@ -255,7 +294,7 @@ impl HoldStore for Sqlite {
         most: u64,
     ) -> Reply<'a, IndexOutcome> {
         Box::pin(async move {
-            let mut tx = self.begin().await?;
+            let mut tx = self.begin_for(session).await?;
             let Some(mut begun) = begin_delta(&mut tx, &session.peer, delta).await? else {
                 return Ok(IndexOutcome::Gap);
             };
@@ -281,7 +320,7 @@ impl HoldStore for Sqlite {
         even_last: bool,
     ) -> Reply<'a, Released> {
         Box::pin(async move {
-            let mut tx = self.begin().await?;
+            let mut tx = self.begin_for(session).await?;
             if !is_visible(&mut tx, &session.user, &publication).await? {
                 return Ok(Released::NotVisible);
             }

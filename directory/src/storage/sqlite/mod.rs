@@ -35,7 +35,7 @@ use sqlx::{
 use uuid::Uuid;
 
 use self::rows::millis;
-use super::{Reply, Storage, StorageError};
+use super::{Reply, Session, Storage, StorageError};
 use crate::clock::Clock;
 
 /// How long a call waits for its turn with the database.
@@ -52,6 +52,7 @@ pub struct Sqlite {
     readers: SqlitePool,
     clock: Arc<dyn Clock>,
     file: PathBuf,
+    counted: figures::Counted,
 }
 
 impl Sqlite {
@@ -85,6 +86,7 @@ impl Sqlite {
             readers,
             clock,
             file: file.to_owned(),
+            counted: figures::Counted::default(),
         };
         sqlite.make_cluster().await?;
         Ok(sqlite)
@@ -101,6 +103,13 @@ impl Sqlite {
 
     async fn begin(&self) -> Result<Write, StorageError> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// A change that this session asks for: since it was looked up, others may have ended it.
+    async fn begin_for(&self, session: &Session) -> Result<Write, StorageError> {
+        let mut tx = self.begin().await?;
+        sessions::still_there(&mut tx, session).await?;
+        Ok(tx)
     }
 
     fn now(&self) -> i64 {

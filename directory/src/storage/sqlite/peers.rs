@@ -189,7 +189,7 @@ fn peer(row: &SqliteRow) -> Result<Peer, StorageError> {
 impl PeerStore for Sqlite {
     fn ping<'a>(&'a self, session: &'a Session, ping: &'a PingRequest, until: Timestamp) -> Reply<'a, Pong> {
         Box::pin(async move {
-            let mut tx = self.begin().await?;
+            let mut tx = self.begin_for(session).await?;
             if ping.leaving {
                 end_lease(&mut tx, self.now(), session).await?;
             } else {
@@ -199,8 +199,9 @@ impl PeerStore for Sqlite {
             store_report(&mut tx, &session.peer, ping).await?;
             let index = holds::index_state(&mut tx, &session.peer).await?;
             let deny = deny_list(&mut tx, ping.deny_version).await?;
-            let last_event = last_seen(&mut tx, &session.user).await?;
             tx.commit().await?;
+            let mut reader = self.readers.acquire().await?;
+            let last_event = last_seen(&mut reader, &session.user).await?;
             Ok(Pong {
                 index,
                 deny,

@@ -37,16 +37,17 @@ impl PublicationStore for Sqlite {
         most: u64,
     ) -> Reply<'a, Published> {
         Box::pin(async move {
-            let mut tx = self.begin().await?;
+            let mut tx = self.begin_for(session).await?;
             let outcome = publish(&mut tx, self.now(), session.user, request, most).await?;
             tx.commit().await?;
             Ok(outcome)
         })
     }
 
-    fn withdraw(&self, owner: Uuid, id: Uuid) -> Reply<'_, Option<Publication>> {
+    fn withdraw<'a>(&'a self, session: &'a Session, id: Uuid) -> Reply<'a, Option<Publication>> {
         Box::pin(async move {
-            let mut tx = self.begin().await?;
+            let owner = session.user;
+            let mut tx = self.begin_for(session).await?;
             let now = self.now();
             let found = sqlx::query(select!(" AND p.id = ?2 AND p.owner = ?1"))
                 .bind(rows::blob(&owner))

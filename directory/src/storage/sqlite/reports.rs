@@ -179,7 +179,7 @@ impl Sqlite {
         report: &ReportRequest,
         most: u64,
     ) -> Result<Reported, StorageError> {
-        let mut tx = self.begin().await?;
+        let mut tx = self.begin_for(session).await?;
         let found = sqlx::query(select!(" AND p.id = ?2"))
             .bind(rows::blob(&session.user))
             .bind(rows::blob(&report.publication))

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 use p2p_proto::{PeerId, index::IndexDigest};
-use sqlx::Row;
+use sqlx::{Row, SqliteConnection};
 use uuid::Uuid;
 
 use super::{Sqlite, Write, admin, holds, peers, rows, users};
@@ -187,6 +187,32 @@ pub(super) async fn end_of_account(
     Ok(())
 }
 
+/// Fails when the session has ended, with the reason.
+pub(super) async fn still_there(tx: &mut Write, session: &Session) -> Result<(), StorageError> {
+    let row = sqlx::query("SELECT 1 FROM sessions WHERE token_hash = ?")
+        .bind(session.token_hash.to_vec())
+        .fetch_optional(&mut **tx)
+        .await?;
+    match row {
+        Some(_) => Ok(()),
+        None => Err(StorageError::NoSession(
+            why_ended(&mut *tx, session.token_hash).await?,
+        )),
+    }
+}
+
+async fn why_ended(db: &mut SqliteConnection, token_hash: [u8; 32]) -> Result<Option<Ended>, StorageError> {
+    let row = sqlx::query("SELECT why FROM ended_sessions WHERE token_hash = ?")
+        .bind(token_hash.to_vec())
+        .fetch_optional(db)
+        .await?;
+    let Some(row) = row else {
+        return Ok(None);
+    };
+    let why = read_word(row.try_get("why")?);
+    why.map(Some).ok_or(StorageError::Damaged("ended_sessions.why"))
+}
+
 impl SessionStore for Sqlite {
     fn log_in(&self, new: NewSession) -> Reply<'_, LogIn> {
         Box::pin(async move {
@@ -195,9 +221,12 @@ impl SessionStore for Sqlite {
             if admin::is_revoked(&mut tx, &new.peer).await? {
                 return Ok(LogIn::Revoked);
             }
+            if !users::may_log_in(&mut tx, &new.user, &new.password_hash).await? {
+                return Ok(LogIn::Refused);
+            }
             let name = settle_name(&mut tx, now, &new).await?;
             store_peer(&mut tx, &new, &name).await?;
-            users::let_peer_in(&mut tx, new.peer.as_bytes()).await?;
+            users::let_peer_in(&mut tx, now, new.peer.as_bytes()).await?;
             let epoch = peers::next_epoch(&mut tx, &new.peer).await?;
             store_session(&mut tx, &new, epoch).await?;
             peers::renew_lease(&mut tx, now, &new.peer, epoch, rows::millis(new.lease_until)).await?;
@@ -237,15 +266,8 @@ impl SessionStore for Sqlite {
 
     fn why_ended(&self, token_hash: [u8; 32]) -> Reply<'_, Option<Ended>> {
         Box::pin(async move {
-            let row = sqlx::query("SELECT why FROM ended_sessions WHERE token_hash = ?")
-                .bind(token_hash.to_vec())
-                .fetch_optional(&self.readers)
-                .await?;
-            let Some(row) = row else {
-                return Ok(None);
-            };
-            let why = read_word(row.try_get("why")?);
-            why.map(Some).ok_or(StorageError::Damaged("ended_sessions.why"))
+            let mut reader = self.readers.acquire().await?;
+            why_ended(&mut reader, token_hash).await
         })
     }
 
@@ -256,7 +278,7 @@ impl SessionStore for Sqlite {
         certificate_expires_at: Timestamp,
     ) -> Reply<'a, ()> {
         Box::pin(async move {
-            let mut tx = self.begin().await?;
+            let mut tx = self.begin_for(session).await?;
             sqlx::query(
                 "UPDATE sessions SET expires_at = ?, certificate_expires_at = ? WHERE token_hash = ?",
             )

@@ -4,8 +4,17 @@ use p2p_proto::{GroupName, UserName, rest::events::What};
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Sqlite, Write, events::tell_account, groups, holds, peers, reports, rows, sessions};
-use crate::storage::{Account, Ended, NewUser, Reply, StorageError, UserAdded, UserStore};
+use super::{
+    Sqlite, Write,
+    events::{hide_files_of, tell_account, tell_of},
+    groups, holds, peers, reports, rows, sessions,
+    visible::{columns, seen, select, visible},
+};
+use crate::storage::{Account, Ended, NewPassword, NewUser, Reply, StorageError, UserAdded, UserStore};
+
+/// Of how many publications of a removed account it is told that they are gone: all that happens in one transaction, in which
+/// others wait.
+const MOST_TOLD: u32 = 1000;
 
 /// Groups come as one text, their names sorted and parted by spaces, which no name has.
 macro_rules! select_account {
@@ -48,6 +57,20 @@ pub(super) async fn find(tx: &mut Write, name: &UserName) -> Result<Option<Uuid>
     row.map(|row| rows::uuid(&row, "id")).transpose()
 }
 
+/// Whether the account is there, is not disabled, and has the password with this PHC string.
+pub(super) async fn may_log_in(
+    tx: &mut Write,
+    user: &Uuid,
+    password_hash: &str,
+) -> Result<bool, StorageError> {
+    let row = sqlx::query("SELECT 1 FROM users WHERE id = ? AND password_hash = ? AND disabled = 0")
+        .bind(rows::blob(user))
+        .bind(password_hash.to_owned())
+        .fetch_optional(&mut **tx)
+        .await?;
+    Ok(row.is_some())
+}
+
 async fn is_disabled(tx: &mut Write, user: &Uuid) -> Result<bool, StorageError> {
     let row = sqlx::query("SELECT disabled FROM users WHERE id = ?")
         .bind(rows::blob(user))
@@ -56,9 +79,11 @@ async fn is_disabled(tx: &mut Write, user: &Uuid) -> Result<bool, StorageError> 
     Ok(row.try_get("disabled")?)
 }
 
-/// The next version of the deny-list.
-pub(super) async fn deny_list_changed(tx: &mut Write) -> Result<(), StorageError> {
-    sqlx::query("UPDATE meta SET value = CAST(value AS INTEGER) + 1 WHERE key = 'deny_version'")
+/// The next version of the deny-list: a time, so that it is another one than any before a restore of an old database, be it
+/// the second one of the same.
+pub(super) async fn deny_list_changed(tx: &mut Write, now: i64) -> Result<(), StorageError> {
+    sqlx::query("UPDATE meta SET value = max(CAST(value AS INTEGER) + 1, ?) WHERE key = 'deny_version'")
+        .bind(now)
         .execute(&mut **tx)
         .await?;
     Ok(())
@@ -76,10 +101,10 @@ async fn shut_out(tx: &mut Write, now: i64, user: &Uuid, why: Ended) -> Result<(
     .bind(rows::blob(user))
     .execute(&mut **tx)
     .await?;
-    deny_list_changed(tx).await
+    deny_list_changed(tx, now).await
 }
 
-async fn let_in(tx: &mut Write, user: &Uuid) -> Result<(), StorageError> {
+async fn let_in(tx: &mut Write, now: i64, user: &Uuid) -> Result<(), StorageError> {
     sqlx::query(
         "DELETE FROM denied_peers WHERE peer IN (SELECT id FROM peers WHERE owner = ?) \
          AND peer NOT IN (SELECT peer FROM revoked_peers)",
@@ -87,29 +112,44 @@ async fn let_in(tx: &mut Write, user: &Uuid) -> Result<(), StorageError> {
     .bind(rows::blob(user))
     .execute(&mut **tx)
     .await?;
-    deny_list_changed(tx).await
+    deny_list_changed(tx, now).await
 }
 
 /// A peer that logged in anew is denied no more.
-pub(super) async fn let_peer_in(tx: &mut Write, peer: &[u8; 32]) -> Result<(), StorageError> {
+pub(super) async fn let_peer_in(tx: &mut Write, now: i64, peer: &[u8; 32]) -> Result<(), StorageError> {
     let done = sqlx::query("DELETE FROM denied_peers WHERE peer = ?")
         .bind(peer.to_vec())
         .execute(&mut **tx)
         .await?;
     if done.rows_affected() > 0 {
-        deny_list_changed(tx).await?;
+        deny_list_changed(tx, now).await?;
     }
     Ok(())
 }
 
-async fn delete(tx: &mut Write, user: &Uuid) -> Result<(), StorageError> {
-    let ids = sqlx::query("SELECT id FROM publications WHERE owner = ?")
-        .bind(rows::blob(user))
-        .fetch_all(&mut **tx)
-        .await?;
-    for row in &ids {
-        holds::drop_holds_of(tx, &rows::uuid(row, "id")?).await?;
+/// Tells those who saw them that the account's publications are gone, and nothing any more of what was told before.
+async fn withdraw_all(tx: &mut Write, now: i64, user: &Uuid) -> Result<(), StorageError> {
+    let rows = sqlx::query(select!(
+        " AND p.owner = ?1 AND p.visibility <> 'private' ORDER BY p.published_at DESC LIMIT ?2"
+    ))
+    .bind(rows::blob(user))
+    .bind(MOST_TOLD)
+    .fetch_all(&mut **tx)
+    .await?;
+    hide_files_of(tx, user).await?;
+    for row in &rows {
+        let publication = rows::publication(row)?;
+        let what = What::Withdrawn {
+            publication: publication.clone(),
+        };
+        tell_of(tx, now, *user, &publication, &what).await?;
     }
+    Ok(())
+}
+
+async fn delete(tx: &mut Write, now: i64, user: &Uuid) -> Result<(), StorageError> {
+    withdraw_all(tx, now, user).await?;
+    holds::drop_holds_of_account(tx, user).await?;
     for sql in [
         "DELETE FROM publications WHERE owner = ?",
         "DELETE FROM peers WHERE owner = ?",
@@ -190,7 +230,7 @@ impl UserStore for Sqlite {
                 shut_out(&mut tx, now, &user, Ended::Disabled).await?;
                 What::AccountDisabled { user: name.clone() }
             } else {
-                let_in(&mut tx, &user).await?;
+                let_in(&mut tx, now, &user).await?;
                 What::AccountEnabled { user: name.clone() }
             };
             tell_account(&mut tx, now, user, &what).await?;
@@ -199,19 +239,25 @@ impl UserStore for Sqlite {
         })
     }
 
-    fn set_password<'a>(&'a self, name: &'a UserName, password_hash: String) -> Reply<'a, bool> {
+    fn set_password(&self, new: NewPassword) -> Reply<'_, bool> {
         Box::pin(async move {
             let mut tx = self.begin().await?;
-            let Some(user) = find(&mut tx, name).await? else {
+            let row = sqlx::query(
+                "UPDATE users SET password_hash = ?1 WHERE id = ?2 \
+                 AND (?3 IS NULL OR password_hash = ?3 AND disabled = 0) RETURNING name",
+            )
+            .bind(new.hash)
+            .bind(rows::blob(&new.user))
+            .bind(new.shown)
+            .fetch_optional(&mut *tx)
+            .await?;
+            let Some(row) = row else {
                 return Ok(false);
             };
-            sqlx::query("UPDATE users SET password_hash = ? WHERE id = ?")
-                .bind(password_hash)
-                .bind(rows::blob(&user))
-                .execute(&mut *tx)
-                .await?;
-            let what = What::PasswordChanged { user: name.clone() };
-            tell_account(&mut tx, self.now(), user, &what).await?;
+            let what = What::PasswordChanged {
+                user: rows::text(&row, "name")?,
+            };
+            tell_account(&mut tx, self.now(), new.user, &what).await?;
             tx.commit().await?;
             Ok(true)
         })
@@ -225,7 +271,7 @@ impl UserStore for Sqlite {
                 return Ok(false);
             };
             shut_out(&mut tx, now, &user, Ended::Removed).await?;
-            delete(&mut tx, &user).await?;
+            delete(&mut tx, now, &user).await?;
             let what = What::AccountRemoved { user: name.clone() };
             tell_account(&mut tx, now, user, &what).await?;
             tx.commit().await?;
