@@ -103,9 +103,12 @@ fn a_session_that_ends_soon_and_one_that_was_ended_are_told_of() {
     let ended = line(a, "session_ended");
     assert_eq!(
         (ended.level.as_str(), ended.fix.as_str()),
-        ("error", "p2pctl login")
+        ("error", "on 127.0.0.1: sudo p2p-directory admin user enable ana")
     );
-    assert_eq!(ended.message, "not logged in: the directory ended the session");
+    assert_eq!(
+        ended.message,
+        "not logged in: an administrator disabled the account"
+    );
 }
 
 #[test]

@@ -2,11 +2,20 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::{
+        fs::{PermissionsExt, chown},
+        process::CommandExt,
+    },
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use p2p_tests::{Directory, Peer, World, process::free_port, wait};
+use p2p_tests::{
+    Directory, Peer, World, check,
+    process::{Process, free_port, program},
+    proxy::Proxy,
+    wait,
+};
 use rustix::process::Signal;
 
 /// A file with this password, readable by its user alone.
@@ -196,5 +205,74 @@ fn somebody_elses_session_is_left_alone() {
     fs::write(&path, text + &config).unwrap();
     peer.restart();
     until_said(&peer, "this peer is logged in as bea and not as [login] ana", 1);
+    assert_eq!(peer.json(&["whoami"])["user"], "bea");
+}
+
+#[test]
+fn who_runs_the_daemon_himself_uses_the_session_that_it_makes() {
+    const NOBODY: u32 = 65_534;
+    if !rustix::process::geteuid().is_root() {
+        check::not_tested("a daemon of another user needs root");
+        return;
+    }
+    let world = World::start(&[]);
+    let folder = world.path("own");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(world.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let file = password_file(&folder, "password", &world.ana.password);
+    let config = format!(
+        "peer_name = \"own\"\nstate_dir = \"{0}/state\"\nruntime_dir = \"{0}/run\"\n[peer]\nlisten = [\"127.0.0.1:{1}\"]\n{2}",
+        folder.display(),
+        free_port(),
+        login(&[&world.directory.url], &file, &world.directory.fingerprint)
+    );
+    fs::write(folder.join("p2pd.toml"), config).unwrap();
+    for path in [&folder, &file] {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let his = |name: &str| {
+        let mut command = Command::new(program(name));
+        command.uid(NOBODY).gid(NOBODY).current_dir("/");
+        command
+    };
+    let mut daemon = his("p2pd");
+    daemon.arg("--config").arg(folder.join("p2pd.toml"));
+    let _daemon = Process::start(daemon, &folder.join("log"));
+    let runs = |command: &str| {
+        let mut tool = his("p2pctl");
+        tool.arg("--socket")
+            .arg(folder.join("run/control.sock"))
+            .arg(command);
+        tool.output().unwrap().status.code()
+    };
+    wait::until("the session to be his", wait::SOON, || {
+        (runs("whoami") == Some(0)).then_some(())
+    });
+    assert_eq!(runs("logout"), Some(0));
+}
+
+#[test]
+fn it_gives_way_to_a_session_that_somebody_begins_meanwhile() {
+    let world = World::start(&[]);
+    let file = password_file(world.folder.path(), "password", &world.ana.password);
+    let another = Directory::start(&world.path("another"), "");
+    let bea = another.add_user("bea");
+    let proxy = Proxy::start();
+    let port = world.directory.url.rsplit_once(':');
+    proxy.leads_to(port.and_then(|(_, port)| port.parse().ok()).unwrap());
+    // How much one connection brings that only asks for the CA; an answer to a login is longer than that.
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    let asks = world.peer("b", "").try_login(&proxy.url(), &wrong, &world.ana);
+    assert_eq!(asks.code, 13, "{asks:?}");
+    let asked = proxy.passed();
+    proxy.gate(asked + 64);
+    let config = login(&[&proxy.url()], &file, &world.directory.fingerprint);
+    let peer = world.peer("a", &config);
+    wait::until("the answer to be on its way", wait::SOON, || {
+        (proxy.passed() >= 3 * asked + 32).then_some(())
+    });
+    peer.login(&another, &bea);
+    proxy.gate(u64::MAX);
+    until_said(&peer, "[login] gave way to bea", 1);
     assert_eq!(peer.json(&["whoami"])["user"], "bea");
 }

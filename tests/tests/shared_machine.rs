@@ -7,7 +7,7 @@ use std::{
     process::Stdio,
 };
 
-use p2p_tests::{Answer, Peer, World, check};
+use p2p_tests::{Account, Answer, Directory, Peer, World, check, proxy::Proxy, wait};
 use serde_json::Value;
 
 /// Two unprivileged users; the first has a name.
@@ -55,18 +55,18 @@ impl Machine {
     }
 
     fn logs_in(&self, uid: u32) -> Answer {
-        let (directory, ana) = (&self.world.directory, &self.world.ana);
-        let args = [
-            "login",
-            "--directory",
-            &directory.url,
-            "--user",
-            &ana.name,
-            "--password-stdin",
-            "--ca-fingerprint",
-            &directory.fingerprint,
-        ];
-        self.runs(uid, &args, &ana.password)
+        let directory = &self.world.directory;
+        self.logs_in_at(uid, (&directory.url, &directory.fingerprint), &self.world.ana)
+    }
+
+    fn logs_in_at(&self, uid: u32, (url, fingerprint): (&str, &str), account: &Account) -> Answer {
+        let args = ["--directory", url, "--ca-fingerprint", fingerprint];
+        self.logs_in_with(uid, &args, account)
+    }
+
+    fn logs_in_with(&self, uid: u32, args: &[&str], account: &Account) -> Answer {
+        let usual = ["login", "--user", &account.name, "--password-stdin"];
+        self.runs(uid, &[&usual[..], args].concat(), &account.password)
     }
 
     fn uploads(&self, uid: u32, name: &str) -> Answer {
@@ -172,4 +172,102 @@ fn a_shared_session_is_for_all_and_its_users_to_end() {
     machine.is_refused(SOMEBODY, &["logout"]);
     assert_eq!(machine.logs_in(SOMEBODY).code, 5);
     assert_eq!(machine.runs(NOBODY, &["logout"], "").code, 0);
+}
+
+/// Another directory, and an account there.
+fn another_directory(machine: &Machine) -> (Directory, Account) {
+    let directory = Directory::start(&machine.world.path("another"), "");
+    let bea = directory.add_user("bea");
+    (directory, bea)
+}
+
+#[test]
+fn nobody_else_points_a_peer_elsewhere_while_nobody_is_logged_in() {
+    let Some(machine) = Machine::start("") else { return };
+    let (another, bea) = another_directory(&machine);
+    assert_eq!(machine.logs_in(NOBODY).code, 0);
+    assert_eq!(machine.runs(NOBODY, &["logout"], "").code, 0);
+    let elsewhere = ["--directory", another.url.as_str()];
+    for trust in [
+        &["--trust-on-first-use"][..],
+        &["--ca-fingerprint", &another.fingerprint],
+        &[],
+    ] {
+        let answer = machine.logs_in_with(SOMEBODY, &[&elsewhere[..], trust].concat(), &bea);
+        assert_eq!(answer.code, 5, "{answer:?}");
+        assert!(
+            answer.err.contains("this peer was ana's, at https://127.0.0.1:"),
+            "{answer:?}"
+        );
+    }
+    // Nor by another CA where it was.
+    let url = machine.world.directory.url.as_str();
+    let pem = machine.world.path("ca.pem");
+    fs::copy(another.state().join("ca.pem"), &pem).expect("a CA");
+    fs::set_permissions(&pem, fs::Permissions::from_mode(0o644)).expect("a file");
+    let pem = ["--directory", url, "--ca-file", pem.to_str().expect("a path")];
+    let answer = machine.logs_in_with(SOMEBODY, &pem, &bea);
+    assert_eq!(answer.code, 5, "{answer:?}");
+    assert!(answer.err.contains("is known here by CA sha256:"), "{answer:?}");
+    assert_eq!(another.process.said("logged in on"), 0);
+    // With an account of that directory he may; its owner, and root, may go elsewhere.
+    assert_eq!(machine.logs_in(SOMEBODY).code, 0);
+    assert_eq!(machine.runs(SOMEBODY, &["logout"], "").code, 0);
+    let there = (another.url.as_str(), another.fingerprint.as_str());
+    assert_eq!(
+        machine.logs_in_at(NOBODY, there, &bea).code,
+        5,
+        "no longer its owner"
+    );
+    assert_eq!(machine.logs_in_at(SOMEBODY, there, &bea).code, 0);
+    assert_eq!(machine.logs_in(ROOT).code, 0);
+}
+
+#[test]
+fn one_user_is_asked_about_the_ca_that_another_trusts() {
+    let Some(machine) = Machine::start("") else { return };
+    assert_eq!(machine.logs_in(SOMEBODY).code, 0);
+    assert_eq!(machine.runs(SOMEBODY, &["logout"], "").code, 0);
+    let ana = &machine.world.ana;
+    for uid in [NOBODY, ROOT] {
+        let asked = machine.logs_in_with(uid, &[], ana);
+        assert_eq!(asked.code, 2, "{asked:?}");
+        assert!(asked.err.contains(" shows CA sha256:"), "{asked:?}");
+    }
+    assert_eq!(machine.world.directory.process.said("logged in on"), 1);
+    assert_eq!(machine.logs_in_with(SOMEBODY, &[], ana).code, 0, "his own");
+    // What root trusts is trusted by all.
+    assert_eq!(machine.logs_in(ROOT).code, 0);
+    assert_eq!(machine.runs(ROOT, &["logout"], "").code, 0);
+    assert_eq!(machine.logs_in_with(NOBODY, &[], ana).code, 0);
+}
+
+#[test]
+fn a_login_that_was_overtaken_replaces_nobody() {
+    let Some(machine) = Machine::start("") else { return };
+    let (another, bea) = another_directory(&machine);
+    let port = another
+        .url
+        .rsplit_once(':')
+        .and_then(|(_, port)| port.parse().ok());
+    let proxy = Proxy::start();
+    proxy.leads_to(port.expect("a port"));
+    let url = proxy.url();
+    // How much one connection brings that only asks for the CA; an answer to a login is longer than that.
+    let wrong = format!("sha256:{}", "0".repeat(64));
+    assert_eq!(machine.logs_in_at(SOMEBODY, (&url, &wrong), &bea).code, 13);
+    let asked = proxy.passed();
+    proxy.gate(asked + 64);
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| machine.logs_in_at(SOMEBODY, (&url, &another.fingerprint), &bea));
+        wait::until("the answer to be on its way", wait::SOON, || {
+            (proxy.passed() >= 3 * asked + 32).then_some(())
+        });
+        assert_eq!(machine.logs_in(NOBODY).code, 0);
+        proxy.gate(u64::MAX);
+        let slow = slow.join().expect("a login");
+        assert_eq!(slow.code, 5, "{slow:?}");
+        assert!(slow.err.contains("not yours to replace"), "{slow:?}");
+    });
+    assert_eq!(machine.is_done(NOBODY, &["whoami"])["user"], "ana");
 }

@@ -1,20 +1,25 @@
 //! Who of this machine may do what. There is one session: made by root or by the configuration it is the machine's, and
 //! everybody who may open the socket acts with it; made by another user it is his alone, and root's. The rule holds for
-//! the last session too while nobody is logged in: what the store keeps is still its account's.
+//! the last session too while nobody is logged in: what the store keeps is still its account's. Who runs the daemon is as
+//! root to it.
 
 use p2p_proto::{Failure, FailureKind};
 
 use super::rpc::ControlRpc;
-use crate::{events::Event, identity::session::Account, transfer::progress::Transfer};
-
-/// The user whose sessions are the machine's.
-const ROOT: u32 = 0;
+use crate::{
+    events::{Event, What},
+    identity::{
+        known::{ROOT, rules},
+        session::Account,
+    },
+    transfer::progress::Transfer,
+};
 
 impl ControlRpc {
     /// This user may use the session.
     pub(super) fn acts(&self, uid: u32) -> bool {
         let maker = self.sessions.made_by();
-        uid == ROOT || maker == ROOT || uid == maker || self.config.now().control.shared_session
+        rules(uid) || maker == ROOT || uid == maker || self.config.now().control.shared_session
     }
 
     /// The same, or the sentence that says whose session it is.
@@ -29,12 +34,12 @@ impl ControlRpc {
     }
 
     /// This user may end the session, or put another one in its place: its own user and root may, and anybody where there
-    /// is none.
+    /// is none: where they may log in then is `Sessions::must_be_at`.
     ///
     /// # Errors
     /// `NotPermitted`.
     pub(super) async fn must_own(&self, uid: u32) -> Result<(), Failure> {
-        if uid == ROOT || uid == self.sessions.made_by() || self.sessions.current().is_none() {
+        if self.sessions.is_owned_by(uid) || self.sessions.current().is_none() {
             return Ok(());
         }
         Err(self.not_yours("it is not yours to end or replace").await)
@@ -47,20 +52,23 @@ impl ControlRpc {
 
     /// The same of a transfer that this user began; none for a peer.
     fn sees_begun_by(&self, uid: u32, begun_by: Option<u32>) -> bool {
-        uid == ROOT || begun_by == Some(uid) || uid == self.sessions.made_by()
+        begun_by == Some(uid) || self.sessions.is_owned_by(uid)
     }
 
-    /// This user may hear of it. What names a transfer is for those who may see that, what names a file or a peer for those
-    /// who may use the session; and what names anything, for the account only whose it is.
-    pub(super) fn hears(&self, uid: u32, event: &Event) -> bool {
+    /// The event as this user may hear of it, none when he may not. What names a transfer is for those who may see that,
+    /// what names a file, a peer or a group for those who may use the session; and what names anything, for the account
+    /// only whose it is.
+    pub(super) fn heard(&self, uid: u32, event: &Event) -> Option<Event> {
         let own =
             event.account.is_none() || event.account == self.sessions.account().as_ref().map(Account::id);
-        let what = &event.what;
-        match what.transfer() {
-            Some(transfer) => own && self.acts(uid) && self.sees_begun_by(uid, transfer.begun_by),
-            None if what.publication().is_some() || what.peer().is_some() => own && self.acts(uid),
-            None => own || what.user().is_none(),
-        }
+        let acts = self.acts(uid);
+        let what = heard(&event.what, own, acts, |begun_by| {
+            self.sees_begun_by(uid, begun_by)
+        })?;
+        Some(Event {
+            what,
+            ..event.clone()
+        })
     }
 
     async fn not_yours(&self, what: &str) -> Failure {
@@ -84,11 +92,55 @@ impl ControlRpc {
     }
 }
 
+/// What happened as it is heard of by somebody who may use the session or not, and sees transfers that these began.
+fn heard(what: &What, own: bool, acts: bool, sees: impl Fn(Option<u32>) -> bool) -> Option<What> {
+    let audible = match what {
+        What::Joined { .. } | What::Left { .. } => own && acts,
+        _ => match what.transfer() {
+            Some(transfer) => own && acts && sees(transfer.begun_by),
+            None if what.publication().is_some() || what.peer().is_some() => own && acts,
+            None => own || what.user().is_none(),
+        },
+    };
+    audible.then(|| match what {
+        // As in `status`: that nobody is logged in is for all to know, why it is not.
+        What::SessionEnded { user, .. } if !acts => What::SessionEnded {
+            user: user.clone(),
+            reason: String::new(),
+        },
+        what => what.clone(),
+    })
+}
+
 /// What the system calls this user. It may have to ask other machines, so it is asked where one may wait.
 async fn user_name(uid: u32) -> String {
     let found = tokio::task::spawn_blocking(move || nix::unistd::User::from_uid(uid.into()));
     match found.await {
         Ok(Ok(Some(user))) => user.name,
         _ => format!("user {uid}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outsider_hears_no_group_and_no_reason() {
+        let joined = What::Joined {
+            group: "lab".parse().unwrap(),
+            user: "ana".parse().unwrap(),
+        };
+        let ended = What::SessionEnded {
+            user: "ana".parse().unwrap(),
+            reason: "an administrator disabled the account".into(),
+        };
+        let hears = |what: &What, own, acts| heard(what, own, acts, |_| false);
+        assert_eq!(hears(&joined, true, true), Some(joined.clone()));
+        assert_eq!(hears(&joined, true, false), None);
+        assert_eq!(hears(&joined, false, true), None);
+        assert_eq!(hears(&ended, true, true), Some(ended.clone()));
+        assert_eq!(hears(&ended, true, false).unwrap().reason(), "");
+        assert_eq!(hears(&ended, false, true), None);
     }
 }

@@ -101,7 +101,7 @@ impl Pinger {
                 let reason = told.unwrap_or("the directory ended the session");
                 tracing::warn!("the session has ended: {reason}");
                 self.link.failed(&failure.message);
-                if let Err(error) = self.sessions.end(reason) {
+                if let Err(error) = self.sessions.end(session, reason) {
                     tracing::error!("{error}");
                 }
                 interval

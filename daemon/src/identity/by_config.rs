@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 use super::{
     address,
     directory_url::DirectoryUrl,
+    known::ROOT,
     login::{self, Here},
     session::Sessions,
     trust::Trust,
@@ -21,9 +22,6 @@ use crate::{
     config::{Live, Login},
     store::Store,
 };
-
-/// The Unix user whose sessions are the machine's.
-const ROOT: u32 = 0;
 
 /// The first pause after a directory was away, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
@@ -126,7 +124,13 @@ impl MachineLogin {
                 };
                 Some(LOOK_AGAIN)
             }
-            Err(failure) => Some(self.not_yet(&failure, tries)),
+            Err(failure) => match self.sessions.current() {
+                Some(faster) => {
+                    tracing::info!("[login] gave way to {}", faster.record.user);
+                    Some(LOOK_AGAIN)
+                }
+                None => Some(self.not_yet(&failure, tries)),
+            },
         }
     }
 
@@ -179,7 +183,7 @@ impl MachineLogin {
     async fn log_in_at(&self, url: &DirectoryUrl, login: &Login, user: &str) -> Result<(), Failure> {
         let trust = match &login.ca_fingerprint {
             Some(fingerprint) => Trust::Fingerprint(fingerprint.to_string()),
-            None if self.sessions.pinned(url.as_str()).is_some() => Trust::Pinned,
+            None if self.sessions.pinned_for(url.as_str(), ROOT).is_some() => Trust::Pinned,
             None => {
                 let host = url.host();
                 return Err(usage(&format!(
@@ -193,6 +197,7 @@ impl MachineLogin {
             peer_name: config.peer_name.clone().unwrap_or_else(address::host_name),
             addresses: address::advertised(&config.peer.advertise, &self.listening).await,
             made_by: ROOT,
+            gives_way: true,
         };
         let account = (user, password);
         login::login(&self.sessions, &self.store, url, account, &trust, here)

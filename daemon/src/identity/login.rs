@@ -1,7 +1,8 @@
 //! Logging in and out.
 //!
 //! The order matters: first the CA is compared, then the account is compared with the store's, and only then the
-//! password leaves this machine, over TLS that trusts that CA alone.
+//! password leaves this machine, over TLS that trusts that CA alone. A directory takes its time, and others may log in
+//! while it does: what was permitted before it was asked is asked again before the session begins, one login at a time.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -26,6 +27,8 @@ pub struct Here {
     pub addresses: Vec<SocketAddr>,
     /// The Unix user who logs in; 0 for the machine.
     pub made_by: u32,
+    /// It takes no session's place, also not one that begins meanwhile.
+    pub gives_way: bool,
 }
 
 /// What a login brought.
@@ -48,7 +51,10 @@ pub async fn login(
     trust: &Trust,
     here: Here,
 ) -> Result<LoggedIn, Failure> {
-    let ca = trust::establish(url, trust, sessions.pinned(url.as_str()).as_ref()).await?;
+    let pinned = sessions.pinned_for(url.as_str(), here.made_by);
+    let ca = trust::establish(url, trust, pinned.as_ref()).await?;
+    let (made_by, gives_way) = (here.made_by, here.gives_way);
+    let ca = permitted(sessions, url, ca, (made_by, gives_way))?;
     // Before the password leaves this machine, as far as a name tells.
     let account = sessions.account().filter(|account| account.user.as_str() != user);
     if let Some(account) = account
@@ -92,14 +98,83 @@ pub async fn login(
             .copied()
             .filter(|address| !answered.contains(address))
             .collect(),
-        made_by: here.made_by,
+        made_by,
     };
-    if let Err(refused) = make_place_for(sessions, store, &record).await {
-        let fresh = DirectoryClient::new(url.as_str(), &ca.pem, Some(&record.token))?;
-        if let Err(error) = fresh.logout().await {
-            tracing::info!("the refused session could not be ended at the directory: {error}");
-        }
-        return Err(refused);
+    let fresh = DirectoryClient::new(url.as_str(), &ca.pem, Some(&record.token))?;
+    let still = || permitted(sessions, url, ca, (made_by, gives_way));
+    let session = install((sessions, store), record, still, &fresh).await?;
+    tracing::info!(ACCOUNT = %session.record.user, "logged in to {} as {}", url.as_str(), session.record.peer_name);
+    let addresses = addresses
+        .into_iter()
+        .map(|address| (address, answered.contains(&address)))
+        .collect();
+    Ok(LoggedIn { session, addresses })
+}
+
+/// This user may log in here now; the CA to trust, which for others than the last session's owner is the one it had.
+fn permitted(
+    sessions: &Sessions,
+    url: &DirectoryUrl,
+    ca: TrustedCa,
+    (made_by, gives_way): (u32, bool),
+) -> Result<TrustedCa, Failure> {
+    let refused = |message: String| Err(Failure::new(FailureKind::NotPermitted, message));
+    if let Some(session) = sessions.current()
+        && (gives_way || !sessions.is_owned_by(made_by))
+    {
+        return refused(format!(
+            "meanwhile this peer was logged in as {}; that is not yours to replace",
+            session.record.user
+        ));
+    }
+    match sessions.must_be_at(made_by, url.as_str())? {
+        Some(last) if last.fingerprint != ca.fingerprint => refused(format!(
+            "{} is known here by CA {}, and not by {}; root may trust another one",
+            url.host(),
+            last.fingerprint,
+            ca.fingerprint
+        )),
+        Some(last) => Ok(last),
+        None => Ok(ca),
+    }
+}
+
+/// Begins the session, and has the directories end the one whose place it takes; or itself when it was refused here.
+async fn install(
+    here: (&Sessions, &Store),
+    record: SessionRecord,
+    still: impl FnOnce() -> Result<TrustedCa, Failure>,
+    fresh: &DirectoryClient,
+) -> Result<Arc<Session>, Failure> {
+    let mut ended = None;
+    let begun = begin(here, record, still, &mut ended).await;
+    if let Some(other) = ended
+        && let Err(error) = other.client.logout().await
+    {
+        // It has ended there already when this login was at the same directory.
+        tracing::debug!("the session before was not ended at its directory: {error}");
+    }
+    if begun.is_err()
+        && let Err(error) = fresh.logout().await
+    {
+        tracing::info!("the refused session could not be ended at the directory: {error}");
+    }
+    begun
+}
+
+/// Begins the session if that is `still` permitted; nobody is asked meanwhile. The one of another account that ended for
+/// it is to be told to its directory.
+async fn begin(
+    (sessions, store): (&Sessions, &Store),
+    record: SessionRecord,
+    still: impl FnOnce() -> Result<TrustedCa, Failure>,
+    ended: &mut Option<Arc<Session>>,
+) -> Result<Arc<Session>, Failure> {
+    let _beginning = sessions.beginning().await;
+    still()?;
+    *ended = make_place_for(sessions, store, &record).await?;
+    if ended.is_some() {
+        nothing_of_another(sessions, store, &record).await?;
     }
     let same = sessions
         .account()
@@ -108,13 +183,7 @@ pub async fn login(
         // What was told to another account is not this one's to know.
         store.forget_locations(None).await?;
     }
-    let session = sessions.begin(record)?;
-    tracing::info!(ACCOUNT = %session.record.user, "logged in to {} as {}", url.as_str(), session.record.peer_name);
-    let addresses = addresses
-        .into_iter()
-        .map(|address| (address, answered.contains(&address)))
-        .collect();
-    Ok(LoggedIn { session, addresses })
+    sessions.begin(record)
 }
 
 /// Something of the last account is stored here, or about to be published.
@@ -129,23 +198,23 @@ fn keeps_files_of(owner: &str) -> Failure {
 }
 
 /// Makes place for this account. Nothing of another one may be here; one that is still logged in is logged out first, so
-/// that its transfers end with its session, and what they kept to the last is seen.
-async fn make_place_for(sessions: &Sessions, store: &Store, record: &SessionRecord) -> Result<(), Failure> {
+/// that its transfers end with its session, and what they kept to the last is seen. That one, when there was one.
+async fn make_place_for(
+    sessions: &Sessions,
+    store: &Store,
+    record: &SessionRecord,
+) -> Result<Option<Arc<Session>>, Failure> {
     let mine = (record.cluster, record.user_id);
     nothing_of_another(sessions, store, record).await?;
     let other = sessions
         .current()
         .filter(|session| (session.record.cluster, session.record.user_id) != mine);
     let Some(other) = other else {
-        return Ok(());
+        return Ok(None);
     };
-    if let Err(error) = other.client.logout().await {
-        // It has ended there already when this login was at the same directory.
-        tracing::debug!("the session before was not ended at its directory: {error}");
-    }
-    sessions.end(&format!("{} logged in here", record.user))?;
+    sessions.end(&other, &format!("{} logged in here", record.user))?;
     tracing::info!(ACCOUNT = %other.record.user, "logged out, for {}", record.user);
-    nothing_of_another(sessions, store, record).await
+    Ok(Some(other))
 }
 
 async fn nothing_of_another(
@@ -189,7 +258,7 @@ pub async fn logout(sessions: &Sessions) -> Result<bool, Failure> {
             false
         }
     };
-    sessions.end("")?;
+    sessions.end(&session, "")?;
     tracing::info!(ACCOUNT = %session.record.user, "logged out");
     Ok(told)
 }

@@ -1,10 +1,9 @@
 //! The session: what the directory gave this daemon at login, kept in `state_dir/session.json` (mode 0600) across
-//! restarts, and `state_dir/known.json`: which CA was pinned for which directory, and whose files the store holds.
+//! restarts, and what outlives it ([`super::known`]).
 //!
 //! [`Sessions`] owns both files. Each is replaced whole, so a crash leaves the state before or after, never between.
 
 use std::{
-    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -21,16 +20,17 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use uuid::Uuid;
 
+pub use super::known::Account;
 use super::{
     certificate::{self, PeerTls},
     key::{PeerKey, write_private},
+    known::{Known, rules},
     trust::TrustedCa,
 };
 use crate::{
     directory::client::DirectoryClient,
     events::{Bus, Teller, What},
     peer::dials::Dials,
-    store::AccountId,
 };
 
 /// What is written of a session. Holds the bearer token: never printed.
@@ -136,51 +136,16 @@ impl Session {
     }
 }
 
-/// What outlives a session.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct Known {
-    /// Directory URL → its CA in PEM.
-    #[serde(default)]
-    pinned: BTreeMap<String, String>,
-    /// The directory of the last session.
-    #[serde(default)]
-    last_directory: Option<String>,
-    /// Whose files the store holds.
-    #[serde(default)]
-    account: Option<Account>,
-    /// The Unix user who made the last session; 0 for the machine.
-    #[serde(default)]
-    made_by: u32,
-}
-
-/// An account of a cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Account {
-    /// The directory's cluster.
-    pub cluster: Uuid,
-    /// The account's id.
-    pub user_id: Uuid,
-    /// Its name.
-    pub user: UserName,
-}
-
-impl Account {
-    /// Which it is, without its name.
-    #[must_use]
-    pub const fn id(&self) -> AccountId {
-        AccountId {
-            cluster: self.cluster,
-            user: self.user_id,
-        }
-    }
-}
-
 /// The session and what is remembered of earlier ones.
 pub struct Sessions {
     key: PeerKey,
     file: PathBuf,
     known_file: PathBuf,
     known: Mutex<Known>,
+    /// Logins begin one after the other. Nobody who has it waits for a directory.
+    beginning: tokio::sync::Mutex<()>,
+    /// Held while the session becomes another one, on disk and in memory.
+    changing: Mutex<()>,
     current: watch::Sender<Option<Arc<Session>>>,
     server_tls: watch::Sender<Option<Arc<ServerConfig>>>,
     ended: Mutex<Option<String>>,
@@ -202,6 +167,8 @@ impl Sessions {
             file,
             known_file,
             known: Mutex::new(known),
+            beginning: tokio::sync::Mutex::default(),
+            changing: Mutex::default(),
             current: watch::Sender::new(None),
             server_tls: watch::Sender::new(None),
             ended: Mutex::new(None),
@@ -212,7 +179,7 @@ impl Sessions {
             if record.session_expires_at > Timestamp::now() {
                 sessions.put(Session::new(record, &sessions.key, &sessions.dials)?);
             } else {
-                sessions.end("the session has ended; log in again")?;
+                sessions.end_now("the session has ended; log in again")?;
             }
         }
         Ok(sessions)
@@ -292,15 +259,44 @@ impl Sessions {
         self.server_tls.subscribe()
     }
 
-    /// The CA that was pinned for this directory.
+    /// The CA that is pinned for this directory, when this user, or one who rules this daemon, vouched for it.
     #[must_use]
-    pub fn pinned(&self, url: &str) -> Option<TrustedCa> {
-        let pem = self.known().pinned.get(url)?.clone();
-        let first = certificate::certificates(&pem).ok()?.swap_remove(0);
-        Some(TrustedCa {
-            fingerprint: certificate::fingerprint(&first).ok()?,
-            pem,
-        })
+    pub fn pinned_for(&self, url: &str, uid: u32) -> Option<TrustedCa> {
+        self.known().pinned_for(url, uid)
+    }
+
+    /// This user may end the session or put another one in its place, also the last one while nobody is logged in.
+    #[must_use]
+    pub fn is_owned_by(&self, uid: u32) -> bool {
+        rules(uid) || uid == self.made_by()
+    }
+
+    /// Others than the owner of the last session may log in where that was, and nowhere else: what a directory says of who
+    /// somebody is, is believed. Where it was, and by which CA; none for who may choose.
+    ///
+    /// # Errors
+    /// `NotPermitted` when this is another directory.
+    pub fn must_be_at(&self, uid: u32, url: &str) -> Result<Option<TrustedCa>, Failure> {
+        if self.is_owned_by(uid) {
+            return Ok(None);
+        }
+        let known = self.known();
+        let (Some(account), Some(last)) = (&known.account, &known.last_directory) else {
+            return Ok(None);
+        };
+        match known.pinned(last).filter(|_| last == url) {
+            Some(ca) => Ok(Some(ca)),
+            None => {
+                let message = format!("this peer was {}'s, at {last}", account.user);
+                let hint = format!("p2pctl login --directory {last}; root may choose another one");
+                Err(Failure::new(FailureKind::NotPermitted, message).hint(hint))
+            }
+        }
+    }
+
+    /// Logins begin one after the other: nobody else's does while this is kept.
+    pub(super) async fn beginning(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.beginning.lock().await
     }
 
     /// The directory of the last session.
@@ -329,6 +325,7 @@ impl Sessions {
     /// # Errors
     /// When the record does not fit this daemon's key, or cannot be written.
     pub fn begin(&self, record: SessionRecord) -> Result<Arc<Session>, Failure> {
+        let _changing = lock(&self.changing);
         let session = self.write(record)?;
         self.teller.tell(What::SessionBegan {
             user: session.record.user.clone(),
@@ -342,14 +339,7 @@ impl Sessions {
         let record = &session.record;
         {
             let mut known = self.known();
-            known.pinned.insert(record.directory.clone(), record.ca.clone());
-            known.last_directory = Some(record.directory.clone());
-            known.account = Some(Account {
-                cluster: record.cluster,
-                user_id: record.user_id,
-                user: record.user.clone(),
-            });
-            known.made_by = record.made_by;
+            known.remember(record);
             write_json(&self.known_file, &*known)?;
         }
         write_json(&self.file, record)?;
@@ -364,22 +354,30 @@ impl Sessions {
     /// # Errors
     /// As [`Self::begin`].
     pub fn renewed(&self, record: SessionRecord) -> Result<(), Failure> {
+        let _changing = lock(&self.changing);
         let same = self
             .current()
             .is_some_and(|session| session.record.token == record.token);
         if same {
             self.put(self.write(record)?);
-            Ok(())
-        } else {
-            Ok(())
         }
+        Ok(())
     }
 
-    /// Ends the session here; `reason` is told to whoever asks next.
+    /// Ends this session here, unless another one has begun meanwhile; `reason` is told to whoever asks next.
     ///
     /// # Errors
     /// When the file cannot be removed: the session is over in memory all the same.
-    pub fn end(&self, reason: &str) -> Result<(), Failure> {
+    pub fn end(&self, session: &Session, reason: &str) -> Result<(), Failure> {
+        let _changing = lock(&self.changing);
+        let now = self.current.borrow().as_ref().map(Arc::clone);
+        match now {
+            Some(now) if now.record.token == session.record.token => self.end_now(reason),
+            _ => Ok(()),
+        }
+    }
+
+    fn end_now(&self, reason: &str) -> Result<(), Failure> {
         // Who follows the session asks for the reason.
         *lock(&self.ended) = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
         let ended = self.current.send_replace(None);

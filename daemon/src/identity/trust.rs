@@ -35,6 +35,18 @@ pub struct TrustedCa {
     pub fingerprint: String,
 }
 
+impl TrustedCa {
+    /// All of this text is trusted.
+    ///
+    /// # Errors
+    /// When it is no certificate.
+    pub fn of_pem(pem: String) -> Result<Self, certificate::CertificateError> {
+        let bundle = certificate::certificates(&pem)?;
+        let fingerprint = certificate::fingerprint(&bundle[0])?;
+        Ok(Self { pem, fingerprint })
+    }
+}
+
 /// Reads the CA bundle that the directory shows, trusting nobody.
 ///
 /// # Errors
@@ -112,12 +124,7 @@ pub async fn establish(
         Trust::Pem(pem) => {
             let bad =
                 |error: certificate::CertificateError| Failure::new(FailureKind::Usage, error.to_string());
-            let bundle = certificate::certificates(pem).map_err(bad)?;
-            let fingerprint = certificate::fingerprint(&bundle[0]).map_err(bad)?;
-            Ok(TrustedCa {
-                pem: pem.clone(),
-                fingerprint,
-            })
+            TrustedCa::of_pem(pem.clone()).map_err(bad)
         }
         Trust::Fingerprint(expected) => expect(url, expected).await,
         Trust::Pinned => {

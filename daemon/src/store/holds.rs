@@ -132,16 +132,32 @@ impl Store {
     /// # Errors
     /// The database's; then nothing changed.
     pub async fn drop_hold(&self, publication: Uuid) -> Result<u64, StoreError> {
+        Ok(self.drop_it(publication, true).await?.unwrap_or(0))
+    }
+
+    /// The same unless it is pinned, which `None` says: nothing changed then.
+    ///
+    /// # Errors
+    /// The database's; then nothing changed.
+    pub async fn drop_unpinned(&self, publication: Uuid) -> Result<Option<u64>, StoreError> {
+        self.drop_it(publication, false).await
+    }
+
+    async fn drop_it(&self, publication: Uuid, pinned_too: bool) -> Result<Option<u64>, StoreError> {
         let store = self.clone();
         self.finish(async move {
             let mut writer = store.inner.metadata.writer().await?;
+            // Nobody pins it while this writes.
             let held = store.hold(publication).await?;
+            if !pinned_too && held.as_ref().is_some_and(|held| held.pinned) {
+                return Ok(None);
+            }
             let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
             let row = sqlx::query("DELETE FROM holds WHERE publication = ? RETURNING hash, state")
                 .bind(&publication.as_bytes()[..])
                 .fetch_optional(&mut *tx)
                 .await?;
-            let Some(row) = row else { return Ok(0) };
+            let Some(row) = row else { return Ok(Some(0)) };
             let hash = metadata::hash(&row, 0)?;
             let before = index_log::state(row.try_get(1)?)?;
             index_log::append(&mut tx, publication, Some(before), None).await?;
@@ -151,7 +167,7 @@ impl Store {
             if let Some(HeldFile { publication, .. }) = held {
                 store.inner.teller.tell(What::Dropped { publication });
             }
-            store.removed(writer, hash, gone).await
+            store.removed(writer, hash, gone).await.map(Some)
         })
         .await
     }

@@ -28,7 +28,10 @@ pub(super) async fn lines(config: &Config, lines: &mut Vec<HealthLine>) {
             lines.push(Code::NoGroup.line(message, fix));
         }
         Some(group) if group.mem.is_empty() => {
-            let message = format!("nobody is in group {name}: only root can use p2pctl");
+            // Whose primary group it is, is in no list of members.
+            let message = format!(
+                "group {name} has no members: only root, and whose primary group it is, can use p2pctl"
+            );
             lines.push(Code::GroupEmpty.line(message, format!("sudo usermod -aG {name} NAME")));
         }
         Some(_) => {}

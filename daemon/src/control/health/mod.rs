@@ -35,8 +35,7 @@ pub async fn lines(
         Some(session) => session::lines(session, &rpc.link.state(), Timestamp::now(), &mut lines),
         None => {
             if let Some(why) = rpc.sessions.why_ended().filter(|_| rpc.acts(uid)) {
-                let message = format!("not logged in: {why}");
-                lines.push(Code::SessionEnded.line(message, "p2pctl login"));
+                lines.push(session::ended(&rpc.sessions, &why));
             }
         }
     }

@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 
 use jiff::Timestamp;
-use p2p_proto::v1::HealthLine;
+use p2p_proto::{PeerId, v1::HealthLine};
 
 use super::Code;
 use crate::{
     directory::link::LinkState,
-    identity::session::{Session, SessionRecord},
+    identity::{
+        directory_url::DirectoryUrl,
+        session::{Session, SessionRecord, Sessions},
+    },
 };
 
 /// A session this near its end is worth a line, in seconds.
@@ -40,6 +43,31 @@ pub(super) fn lines(session: &Session, link: &LinkState, now: Timestamp, lines: 
     if record.session_expires_at.as_second() - now.as_second() < NEAR_END {
         let left = hours(record.session_expires_at, now);
         lines.push(Code::SessionEnds.line(format!("the session ends in {left} h"), "p2pctl login"));
+    }
+}
+
+/// Nobody is logged in, who did not want it so.
+pub(super) fn ended(sessions: &Sessions, why: &str) -> HealthLine {
+    let last = sessions.last_directory();
+    let directory = last.and_then(|url| DirectoryUrl::parse(&url).ok());
+    let user = sessions.account().map(|account| account.user);
+    let admin = directory.zip(user).and_then(|(directory, user)| {
+        let admin = undoes(why, sessions.peer_id(), user.as_str())?;
+        Some(format!(
+            "on {}: sudo p2p-directory admin {admin}",
+            directory.host()
+        ))
+    });
+    let fix = admin.unwrap_or_else(|| "p2pctl login".to_owned());
+    Code::SessionEnded.line(format!("not logged in: {why}"), fix)
+}
+
+/// What an administrator did an administrator undoes: until then no login helps.
+fn undoes(why: &str, peer: PeerId, user: &str) -> Option<String> {
+    match why {
+        "an administrator revoked this peer" => Some(format!("peer allow {peer}")),
+        "an administrator disabled the account" => Some(format!("user enable {user}")),
+        _ => None,
     }
 }
 
@@ -75,4 +103,24 @@ fn port(host: &str, address: &SocketAddr) -> HealthLine {
     );
     let fix = format!("sudo ufw allow {}/tcp, then p2pctl login", address.port());
     Code::PortUnreachable.line(message, fix)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_administrator_did_one_undoes() {
+        let peer: PeerId = "5c".repeat(32).parse().unwrap();
+        let undoes = |why: &str| undoes(why, peer, "ana");
+        assert_eq!(
+            undoes("an administrator revoked this peer"),
+            Some(format!("peer allow {peer}"))
+        );
+        assert_eq!(
+            undoes("an administrator disabled the account").as_deref(),
+            Some("user enable ana")
+        );
+        assert_eq!(undoes("the directory ended the session"), None);
+    }
 }

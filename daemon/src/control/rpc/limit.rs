@@ -44,7 +44,8 @@ async fn of_transfer(rpc: &ControlRpc, uid: u32, request: LimitRequest) -> Resul
     };
     let transfer = transfers::find(rpc, uid, &id)?;
     let asked = request.upload.is_some() || request.download.is_some();
-    for (way, given) in [(Way::Up, request.upload), (Way::Down, request.download)] {
+    let given = (request.upload, request.download);
+    for (way, given) in in_order(Transfers::way(&transfer), given) {
         if let Some(given) = given {
             rpc.transfers
                 .set_limit(transfer.id, way, given.bytes_per_second)?;
@@ -71,6 +72,30 @@ async fn of_transfer(rpc: &ControlRpc, uid: u32, request: LimitRequest) -> Resul
     })
 }
 
+/// A transfer has one way. The other one is refused, and comes first: then nothing was set.
+fn in_order(
+    own: Option<Way>,
+    (up, down): (Option<RateLimit>, Option<RateLimit>),
+) -> [(Way, Option<RateLimit>); 2] {
+    let (up, down) = ((Way::Up, up), (Way::Down, down));
+    match own {
+        Some(Way::Up) => [down, up],
+        _ => [up, down],
+    }
+}
+
 const fn rate(bytes_per_second: Option<u64>) -> RateLimit {
     RateLimit { bytes_per_second }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_that_is_refused_comes_first() {
+        let order = |own| in_order(own, (None, None)).map(|(way, _)| way);
+        assert_eq!(order(Some(Way::Up)), [Way::Down, Way::Up]);
+        assert_eq!(order(Some(Way::Down)), [Way::Up, Way::Down]);
+    }
 }

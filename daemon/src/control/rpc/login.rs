@@ -23,12 +23,15 @@ use crate::{
 /// Which CA the directory shows.
 pub async fn probe(
     rpc: &ControlRpc,
+    uid: u32,
     request: &ProbeDirectoryRequest,
 ) -> Result<ProbeDirectoryResponse, Failure> {
     let url = directory(rpc, &request.directory)?;
-    let pinned = rpc.sessions.pinned(url.as_str()).map(|ca| ca.fingerprint);
+    rpc.sessions.must_be_at(uid, url.as_str())?;
+    let pinned = rpc.sessions.pinned_for(url.as_str(), uid);
     let shown = trust::probe(&url).await?;
-    let trusted = pinned.filter(|pinned| shown.iter().any(|ca| ca.fingerprint == *pinned));
+    let trusted = pinned.map(|ca| ca.fingerprint);
+    let trusted = trusted.filter(|pinned| shown.iter().any(|ca| ca.fingerprint == *pinned));
     Ok(ProbeDirectoryResponse {
         url: url.as_str().to_owned(),
         already_trusted: trusted.is_some(),
@@ -40,6 +43,7 @@ pub async fn probe(
 pub async fn login(rpc: &ControlRpc, uid: u32, request: LoginRequest) -> Result<LoginResponse, Failure> {
     let password = Zeroizing::new(request.password);
     let url = directory(rpc, &request.directory)?;
+    rpc.sessions.must_be_at(uid, url.as_str())?;
     let trust = match request.trust {
         Some(login_request::Trust::CaFingerprint(text)) => Trust::Fingerprint(text),
         Some(login_request::Trust::CaPem(pem)) => Trust::Pem(pem),
@@ -51,6 +55,7 @@ pub async fn login(rpc: &ControlRpc, uid: u32, request: LoginRequest) -> Result<
         peer_name: config.peer_name.clone().unwrap_or_else(address::host_name),
         addresses: address::advertised(&config.peer.advertise, &rpc.listening).await,
         made_by: uid,
+        gives_way: false,
     };
     let done = login::login(
         &rpc.sessions,

@@ -115,8 +115,11 @@ impl ControlService for ControlRpc {
         &self,
         request: Request<ProbeDirectoryRequest>,
     ) -> Result<Response<ProbeDirectoryResponse>, Status> {
-        self.must_own(uid(&request)?).await?;
-        Ok(Response::new(login::probe(self, &request.into_inner()).await?))
+        let uid = uid(&request)?;
+        self.must_own(uid).await?;
+        Ok(Response::new(
+            login::probe(self, uid, &request.into_inner()).await?,
+        ))
     }
 
     async fn login(&self, request: Request<LoginRequest>) -> Result<Response<LoginResponse>, Status> {
@@ -254,11 +257,9 @@ impl ControlService for ControlRpc {
 
     async fn resume(&self, request: Request<TransferId>) -> Result<Response<Transfer>, Status> {
         let uid = uid(&request)?;
-        Ok(Response::new(transfers::resume(
-            self,
-            uid,
-            &request.into_inner(),
-        )?))
+        Ok(Response::new(
+            transfers::resume(self, uid, &request.into_inner()).await?,
+        ))
     }
 
     async fn cancel(&self, request: Request<TransferId>) -> Result<Response<Transfer>, Status> {

@@ -46,7 +46,7 @@ pub async fn remove(rpc: &ControlRpc, request: &RemoveRequest) -> Result<RemoveR
         }
         response.freed_bytes += match (request.unpublish, request.force) {
             // Withdrawn, it has no holders.
-            (true, _) => drop_copy(rpc, publication).await?,
+            (true, force) => drop_copy(rpc, publication, force).await?,
             (false, force) => let_go(rpc, &session, publication, force).await?,
         };
         response.dropped.push(convert::publication(publication));
@@ -101,7 +101,7 @@ async fn let_go(
             Err(failure) if !force => return Err(failure),
             Err(failure) => tracing::warn!("{} goes unasked: {failure}", publication.name),
         }
-        drop_copy(rpc, publication).await
+        drop_copy(rpc, publication, force).await
     };
     if !force {
         return rpc.announcer.after_all(session, going).await?;
@@ -109,12 +109,31 @@ async fn let_go(
     going.await
 }
 
-/// What is being mended is not brought back, also not by a transfer that begins in this moment.
-async fn drop_copy(rpc: &ControlRpc, publication: &Publication) -> Result<u64, Failure> {
-    rpc.transfers.stop_bringing(publication.id).await?;
-    let freed = rpc.store.drop_hold(publication.id).await?;
-    rpc.transfers.stop_bringing(publication.id).await?;
-    Ok(freed + rpc.store.drop_hold(publication.id).await?)
+/// What is being mended is not brought back, also not by a transfer that begins in this moment. It stays when it was pinned
+/// meanwhile: that was answered.
+async fn drop_copy(rpc: &ControlRpc, publication: &Publication, force: bool) -> Result<u64, Failure> {
+    let mut freed = 0;
+    for _ in 0..2 {
+        rpc.transfers.stop_bringing(publication.id).await?;
+        let dropped = match force {
+            true => Some(rpc.store.drop_hold(publication.id).await?),
+            false => rpc.store.drop_unpinned(publication.id).await?,
+        };
+        freed += match dropped {
+            Some(freed) => freed,
+            None => return Err(pinned_meanwhile(rpc, publication).await?),
+        };
+    }
+    Ok(freed)
+}
+
+async fn pinned_meanwhile(rpc: &ControlRpc, publication: &Publication) -> Result<Failure, Failure> {
+    let held = rpc.store.hold(publication.id).await?;
+    let gone = || {
+        let message = format!("{} is not stored on this peer", publication.name);
+        Failure::new(FailureKind::NotFound, message)
+    };
+    Ok(held.as_ref().map_or_else(gone, pin::refusal))
 }
 
 fn last_copy(session: &Session, publication: &Publication) -> Failure {

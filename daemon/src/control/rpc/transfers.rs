@@ -89,10 +89,12 @@ pub async fn pause(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<v
 }
 
 /// Lets it go on.
-pub fn resume(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<v1::Transfer, Failure> {
+pub async fn resume(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<v1::Transfer, Failure> {
     let transfer = rpc.transfers.want(find(rpc, uid, request)?.id, Intent::Run)?;
     // One that waits looks again at once.
     rpc.transfers.look_again();
+    // What is answered is remembered.
+    rpc.transfers.flush().await;
     Ok(convert::transfer(&transfer))
 }
 

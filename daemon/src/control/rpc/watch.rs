@@ -17,7 +17,10 @@ pub fn watch(rpc: &ControlRpc, uid: u32, request: &WatchRequest) -> Events<Event
         let sending = async {
             loop {
                 for event in watcher.next().await {
-                    if rpc.hears(uid, &event) && events.send(Ok(convert::happened(&event))).await.is_err() {
+                    let Some(event) = rpc.heard(uid, &event) else {
+                        continue;
+                    };
+                    if events.send(Ok(convert::happened(&event))).await.is_err() {
                         return;
                     }
                 }

@@ -75,6 +75,8 @@ async fn a_pin_stays_with_its_hold() {
     assert!(store.pin(one.id, false).await.unwrap());
     assert_eq!(pinned(store.hold(one.id).await.unwrap()), Some(false));
     store.pin(one.id, true).await.unwrap();
+    assert_eq!(store.drop_unpinned(one.id).await.unwrap(), None);
+    assert!(store.hold(one.id).await.unwrap().unwrap().pinned);
     store.drop_hold(one.id).await.unwrap();
     store.add_hold(&one).await.unwrap();
     assert_eq!(
