@@ -72,8 +72,7 @@ impl App {
         let state_dir = &config.state_dir;
         paths::create_private_dir(state_dir, 0o700).with_context(|| state_dir.display().to_string())?;
         let runtime_dir = &config.runtime_dir;
-        let runtime_mode = if system() { 0o755 } else { 0o700 };
-        paths::create_private_dir(runtime_dir, runtime_mode)
+        paths::create_private_dir(runtime_dir, runtime_mode())
             .with_context(|| runtime_dir.display().to_string())?;
         let state_lock = paths::lock_dir(state_dir, "p2pd")?;
         let store = Store::open(StoreConfig {
@@ -329,6 +328,11 @@ async fn then_unlink(
         tracing::warn!("a socket's name stays: {error}");
     }
     served
+}
+
+/// The mode of the folder with the sockets: whoever may open them must get there.
+pub(crate) fn runtime_mode() -> u32 {
+    if system() { 0o755 } else { 0o700 }
 }
 
 /// This daemon is the machine's: it was started by systemd's system manager or by root.

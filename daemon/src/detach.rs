@@ -20,7 +20,7 @@ use p2p_service::{
 };
 use rustix::fs::FlockOperation;
 
-use crate::{Config, cli, config::LOG_VARIABLE};
+use crate::{Config, app, cli, config::LOG_VARIABLE};
 
 /// Said by the one that runs when all of it is up; anything else is why not.
 const UP: &str = "up";
@@ -85,7 +85,10 @@ pub fn run(config: Config, sources: Sources) -> Result<String, Refused> {
     if notify::is_managed() {
         return Err(Refused::Managed);
     }
-    for (folder, mode) in [(&config.runtime_dir, 0o700), (&config.state_dir, 0o700)] {
+    for (folder, mode) in [
+        (&config.runtime_dir, app::runtime_mode()),
+        (&config.state_dir, 0o700),
+    ] {
         paths::create_private_dir(folder, mode).map_err(failed(folder.display()))?;
     }
     let pid_file = PidFile::take(&config.runtime_dir.join("p2pd.pid"))?;

@@ -213,9 +213,6 @@ fn detached_it_returns_when_all_is_up_and_a_second_one_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (port, control) = (free_port(), folder.path().join("run/control.sock"));
     let file = configure_peer(folder.path(), port);
-    // What a crash left.
-    fs::create_dir(folder.path().join("run")).unwrap();
-    fs::write(folder.path().join("run/p2pd.pid"), "1\n").unwrap();
     let (code, said) = detach(&file, &[]);
     let daemon = Detached::of(folder.path());
     assert_eq!(code, 0, "{said}");
@@ -225,6 +222,13 @@ fn detached_it_returns_when_all_is_up_and_a_second_one_is_refused() {
         said.starts_with(&format!("p2pd runs as process {number} (")),
         "{said}"
     );
+    // As the machine's, whose group comes to its sockets; as a user's, his alone.
+    let mode = fs::metadata(folder.path().join("run")).unwrap().mode() & 0o777;
+    let expected = match rustix::process::geteuid().is_root() {
+        true => 0o755,
+        false => 0o700,
+    };
+    assert_eq!(mode, expected);
     // It has left: another session, no terminal, and what it says goes where the line said.
     let process = format!("/proc/{number}");
     let stat = fs::read_to_string(format!("{process}/stat")).unwrap();
@@ -253,7 +257,8 @@ fn detached_it_returns_when_all_is_up_and_a_second_one_is_refused() {
     kill_process(daemon.0, Signal::TERM).unwrap();
     daemon.until_ended();
     assert!(!folder.path().join("run/p2pd.pid").exists() && !control.exists());
-    // And it can be started again.
+    // And it can be started again, also over what a crash left.
+    fs::write(folder.path().join("run/p2pd.pid"), "1\n").unwrap();
     let (code, said) = detach(&file, &[]);
     let again = Detached::of(folder.path());
     assert_eq!(code, 0, "{said}");

@@ -257,7 +257,7 @@ fn the_figures_of_p2pd_are_as_documented_and_move() {
     // What a sends is counted too; and what is not TLS is refused.
     let c = world.peer("c", "");
     c.login(&world.directory, &world.ana);
-    world.peers[0].json(&["rm", "scan.tar"]);
+    world.peers[0].json(&["rm", "scan.tar", "--force"]);
     c.json(&["download", "scan.tar"]);
     let mut stranger = TcpStream::connect(("127.0.0.1", a.port)).unwrap();
     stranger.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();

@@ -116,7 +116,7 @@ impl MachineLogin {
         if let Some(left) = since.and_then(|since| SHORT.checked_sub(since)) {
             return Some(left);
         }
-        match self.log_in(login, user).await {
+        match self.log_in(login, user, tries.said.is_none()).await {
             Ok(()) => {
                 *tries = Tries {
                     succeeded: Some(Instant::now()),
@@ -165,14 +165,17 @@ impl MachineLogin {
         }
     }
 
-    /// Tries each directory until one answers.
-    async fn log_in(&self, login: &Login, user: &str) -> Result<(), Failure> {
+    /// Tries each directory until one answers. What is odd about the password's file is said the `first` time.
+    async fn log_in(&self, login: &Login, user: &str, first: bool) -> Result<(), Failure> {
         let config = self.config.now();
+        let password = password(login, first).await?;
         let mut outcome = Err(usage(
             "[login] has a user, and there is no directory: set directory.urls",
         ));
         for url in &config.directory.urls {
-            outcome = self.log_in_at(&DirectoryUrl::parse(url)?, login, user).await;
+            outcome = self
+                .log_in_at(&DirectoryUrl::parse(url)?, login, (user, password.clone()))
+                .await;
             if !matches!(&outcome, Err(failure) if failure.kind == FailureKind::Unreachable) {
                 break;
             }
@@ -180,7 +183,12 @@ impl MachineLogin {
         outcome
     }
 
-    async fn log_in_at(&self, url: &DirectoryUrl, login: &Login, user: &str) -> Result<(), Failure> {
+    async fn log_in_at(
+        &self,
+        url: &DirectoryUrl,
+        login: &Login,
+        account: (&str, Zeroizing<String>),
+    ) -> Result<(), Failure> {
         let trust = match &login.ca_fingerprint {
             Some(fingerprint) => Trust::Fingerprint(fingerprint.to_string()),
             None if self.sessions.pinned_for(url.as_str(), ROOT).is_some() => Trust::Pinned,
@@ -191,7 +199,6 @@ impl MachineLogin {
                 )));
             }
         };
-        let password = password(login).await?;
         let config = self.config.now();
         let here = Here {
             peer_name: config.peer_name.clone().unwrap_or_else(address::host_name),
@@ -199,7 +206,6 @@ impl MachineLogin {
             made_by: ROOT,
             gives_way: true,
         };
-        let account = (user, password);
         login::login(&self.sessions, &self.store, url, account, &trust, here)
             .await
             .map(drop)
@@ -235,7 +241,7 @@ fn password_file(login: &Login, credentials: Option<PathBuf>) -> Result<PathBuf,
     })
 }
 
-async fn password(login: &Login) -> Result<Zeroizing<String>, Failure> {
+async fn password(login: &Login, first: bool) -> Result<Zeroizing<String>, Failure> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let path = password_file(login, credentials)?;
     let bad = |why: &dyn std::fmt::Display| usage(&format!("{}: {why}", path.display()));
@@ -244,7 +250,7 @@ async fn password(login: &Login) -> Result<Zeroizing<String>, Failure> {
     if !found.is_file() {
         return Err(bad(&"it is no file"));
     }
-    if found.permissions().mode() & 0o007 != 0 {
+    if first && found.permissions().mode() & 0o007 != 0 {
         let path = path.display();
         tracing::warn!("every user of this machine may read {path}: chmod o= {path}");
     }
@@ -275,7 +281,7 @@ mod tests {
             ..Login::default()
         };
         assert!(
-            password(&login)
+            password(&login, true)
                 .await
                 .unwrap_err()
                 .message
@@ -289,11 +295,11 @@ mod tests {
             ("\n", None),
         ] {
             std::fs::write(&file, text).unwrap();
-            let read = password(&login).await.ok();
+            let read = password(&login, true).await.ok();
             assert_eq!(read.as_ref().map(|read| read.as_str()), expected, "{text:?}");
         }
         std::fs::write(&file, "x".repeat(5000)).unwrap();
-        assert!(password(&login).await.is_err());
+        assert!(password(&login, true).await.is_err());
     }
 
     #[test]

@@ -108,7 +108,7 @@ mod tests {
             ("max-size", Some("max_size")),
             ("MAX_SIZE", Some("max_size")),
             ("acept_copies", Some("accept_copies")),
-            ("pahts", Some("path")),
+            ("paht", Some("path")),
             ("colour", None),
             ("", None),
         ] {

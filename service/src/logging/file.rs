@@ -39,6 +39,13 @@ impl LogFile {
             large,
         })
     }
+
+    fn begin_anew(&self) -> io::Result<Open> {
+        let mut old = self.path.clone().into_os_string();
+        old.push(".1");
+        fs::rename(&self.path, old)?;
+        open(&self.path)
+    }
 }
 
 fn open(path: &Path) -> io::Result<Open> {
@@ -48,26 +55,17 @@ fn open(path: &Path) -> io::Result<Open> {
 }
 
 /// One line's turn with the file.
-pub(super) struct Line<'a> {
-    log: &'a LogFile,
-    open: MutexGuard<'a, Open>,
-}
+pub(super) struct Line<'a>(MutexGuard<'a, Open>);
 
 impl Write for Line<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.open.length >= self.log.large {
-            let mut old = self.log.path.clone().into_os_string();
-            old.push(".1");
-            fs::rename(&self.log.path, old)?;
-            *self.open = open(&self.log.path)?;
-        }
-        let written = self.open.file.write(bytes)?;
-        self.open.length += written as u64;
+        let written = self.0.file.write(bytes)?;
+        self.0.length += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.open.file.flush()
+        self.0.file.flush()
     }
 }
 
@@ -75,10 +73,14 @@ impl<'a> MakeWriter<'a> for LogFile {
     type Writer = Line<'a>;
 
     fn make_writer(&'a self) -> Line<'a> {
-        Line {
-            log: self,
-            open: self.open.lock().unwrap_or_else(PoisonError::into_inner),
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        // Between two lines. Where the file cannot be put aside, a long one is better than none.
+        if open.length >= self.large
+            && let Ok(next) = self.begin_anew()
+        {
+            *open = next;
         }
+        Line(open)
     }
 }
 
