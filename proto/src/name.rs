@@ -367,13 +367,25 @@ mod tests {
         let longest = format!("group:{}", "g".repeat(32));
         for good in ["public", "private", "group:lab", "group:0.a_b-c", &longest] {
             let visibility: Visibility = good.parse().unwrap();
-            assert_eq!((visibility.as_str(), visibility.to_string()), (good, good.to_owned()));
+            assert_eq!(
+                (visibility.as_str(), visibility.to_string()),
+                (good, good.to_owned())
+            );
             let json = serde_json::to_string(&visibility).unwrap();
             assert_eq!(json, format!("\"{good}\""));
             assert_eq!(serde_json::from_str::<Visibility>(&json).unwrap(), visibility);
         }
         let too_long = format!("group:{}", "g".repeat(33));
-        for bad in ["", "Public", "group", "group:", "group:Lab", "group:a b", "group:\u{e4}", &too_long] {
+        for bad in [
+            "",
+            "Public",
+            "group",
+            "group:",
+            "group:Lab",
+            "group:a b",
+            "group:\u{e4}",
+            &too_long,
+        ] {
             assert!(bad.parse::<Visibility>().is_err(), "{bad}");
         }
         let lab: Visibility = "group:lab".parse().unwrap();

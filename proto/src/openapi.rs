@@ -41,19 +41,38 @@ macro_rules! schema_of {
     };
 }
 
-schema_of!(ContentHash, "ContentHash", text(HEX32, "A content's BLAKE3 hash: what `b3sum` prints."));
-schema_of!(PeerId, "PeerId", text(HEX32, "SHA-256 of the peer's DER SubjectPublicKeyInfo."));
+schema_of!(
+    ContentHash,
+    "ContentHash",
+    text(HEX32, "A content's BLAKE3 hash: what `b3sum` prints.")
+);
+schema_of!(
+    PeerId,
+    "PeerId",
+    text(HEX32, "SHA-256 of the peer's DER SubjectPublicKeyInfo.")
+);
 schema_of!(
     IndexDigest,
     "IndexDigest",
     text(HEX32, "The XOR of BLAKE3 over each hold's canonical form.")
 );
-schema_of!(UserName, "UserName", text("^[a-z0-9][a-z0-9._-]{0,31}$", "The name of an account."));
-schema_of!(GroupName, "GroupName", text("^[a-z0-9][a-z0-9._-]{0,31}$", "The name of a group of accounts."));
+schema_of!(
+    UserName,
+    "UserName",
+    text("^[a-z0-9][a-z0-9._-]{0,31}$", "The name of an account.")
+);
+schema_of!(
+    GroupName,
+    "GroupName",
+    text("^[a-z0-9][a-z0-9._-]{0,31}$", "The name of a group of accounts.")
+);
 schema_of!(
     PeerName,
     "PeerName",
-    text("^[a-z0-9][a-z0-9._-]{0,62}$", "The name of a peer, unique in its directory.")
+    text(
+        "^[a-z0-9][a-z0-9._-]{0,62}$",
+        "The name of a peer, unique in its directory."
+    )
 );
 schema_of!(
     Visibility,
@@ -86,7 +105,9 @@ schema_of!(
     ObjectBuilder::new()
         .schema_type(Type::String)
         .format(Some(SchemaFormat::Custom("socket-address".to_owned())))
-        .description(Some("An IPv4 address and a port, or an IPv6 address in brackets and a port."))
+        .description(Some(
+            "An IPv4 address and a port, or an IPv6 address in brackets and a port."
+        ))
         .examples(["192.0.2.1:7401", "[2001:db8::1]:7401"])
 );
 
@@ -100,5 +121,7 @@ schema_of!(
         .schema_type(Type::String)
         .min_length(Some(1))
         .max_length(Some(MAX_PATTERN))
-        .description(Some("A peer's name or id, or a pattern of names with \"*\" and \"?\"."))
+        .description(Some(
+            "A peer's name or id, or a pattern of names with \"*\" and \"?\"."
+        ))
 );

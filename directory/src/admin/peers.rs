@@ -45,7 +45,11 @@ fn outcome(peer: &PeerRef, revocation: Revocation, done: &str) -> Answer<Revoked
     if changed {
         tracing::warn!(peer = %name, peer_id = %peer_id.short(), "peer {name} {done}");
     }
-    Ok(Json(Revoked { peer_id, name, changed }))
+    Ok(Json(Revoked {
+        peer_id,
+        name,
+        changed,
+    }))
 }
 
 pub(super) async fn revoke(State(state): Shared, peer: PathPart) -> Answer<Revoked> {
@@ -55,5 +59,9 @@ pub(super) async fn revoke(State(state): Shared, peer: PathPart) -> Answer<Revok
 
 pub(super) async fn allow(State(state): Shared, peer: PathPart) -> Answer<Revoked> {
     let peer: PeerRef = checked(peer)?;
-    outcome(&peer, state.storage.allow(&peer.to_string()).await?, "allowed again")
+    outcome(
+        &peer,
+        state.storage.allow(&peer.to_string()).await?,
+        "allowed again",
+    )
 }

@@ -60,7 +60,10 @@ pub(super) async fn list(State(state): Shared) -> Answer<Users> {
     Ok(Json(Users { users }))
 }
 
-pub(super) async fn add(State(state): Shared, JsonBody(request): JsonBody<AddUser>) -> Answer<UserWithPassword> {
+pub(super) async fn add(
+    State(state): Shared,
+    JsonBody(request): JsonBody<AddUser>,
+) -> Answer<UserWithPassword> {
     let (password_hash, password) = hash(&state, request.password).await?;
     let name = request.name;
     let user = NewUser {

@@ -131,7 +131,9 @@ async fn copy_database(database: &Path, copy: &NamedTempFile) -> anyhow::Result<
         .await?;
     source.close().await?;
     let mut copied = SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(target)).await?;
-    let checked = sqlx::query("PRAGMA integrity_check").fetch_one(&mut copied).await?;
+    let checked = sqlx::query("PRAGMA integrity_check")
+        .fetch_one(&mut copied)
+        .await?;
     let found: String = checked.try_get(0)?;
     ensure!(found == "ok", "{} is damaged: {found}", database.display());
     sqlx::query("UPDATE meta SET value = CAST(value AS INTEGER) + ? WHERE key = 'deny_version'")

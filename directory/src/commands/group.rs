@@ -29,24 +29,34 @@ async fn call(client: &AdminClient, command: GroupCommand) -> Result<Outcome, Fa
             client.tell(GROUPS, &request).await?;
             let text = match request.users.as_slice() {
                 [] => format!("Added group {name}. Next: p2p-directory admin group add {name} USER\n"),
-                users => format!("Members of {name} now: {}\n", names(users)),
+                users => format!("Added to {name}: {}\n", names(users)),
             };
-            Ok(outcome("admin.group.add", text, json!({ "name": name, "users": request.users })))
+            Ok(outcome(
+                "admin.group.add",
+                text,
+                json!({ "name": name, "users": request.users }),
+            ))
         }
         GroupCommand::Remove { name, users } if users.is_empty() => {
             let removed: RemovedGroup = client.call(Method::DELETE, &format!("{GROUPS}/{name}")).await?;
             let text = match removed.made_private {
                 0 => format!("Removed group {name}.\n"),
                 1 => format!("Removed group {name}. The version that was published to it is private now.\n"),
-                many => format!("Removed group {name}. {many} versions that were published to it are private now.\n"),
+                many => format!(
+                    "Removed group {name}. {many} versions that were published to it are private now.\n"
+                ),
             };
             Ok(outcome("admin.group.remove", text, json!(removed)))
         }
         GroupCommand::Remove { name, users } => {
             let request = RemoveFromGroup { users };
             client.tell(&format!("{GROUPS}/{name}/remove"), &request).await?;
-            let text = format!("No members of {name} any more: {}\n", names(&request.users));
-            Ok(outcome("admin.group.remove", text, json!({ "name": name, "users": request.users })))
+            let text = format!("Removed from {name}: {}\n", names(&request.users));
+            Ok(outcome(
+                "admin.group.remove",
+                text,
+                json!({ "name": name, "users": request.users }),
+            ))
         }
         GroupCommand::List => Ok(list(&client.call(Method::GET, GROUPS).await?)),
     }

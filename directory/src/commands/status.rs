@@ -55,14 +55,17 @@ fn text(status: &Status) -> String {
         format!("             until {}", day(status.ca_expires_at)),
         format!("certificate  {certificate}"),
         format!(
-            "accounts     {}, {} disabled; {} groups",
+            "accounts     {}, {} disabled; groups: {}",
             status.accounts, status.accounts_disabled, status.groups
         ),
         format!(
             "peers        {} online of {} known, {} revoked; {} sessions",
             status.peers_online, status.peers_known, status.peers_revoked, status.sessions
         ),
-        format!("files        {} published, {} holds", status.publications, status.holds),
+        format!(
+            "files        {} published, {} holds",
+            status.publications, status.holds
+        ),
         format!("events       {} kept", status.events),
         format!(
             "database     {}, {}{free}",

@@ -14,7 +14,9 @@ pub(super) fn table<const N: usize>(headings: [&str; N], rows: &[[String; N]]) -
         }
         format!("{}\n", line.trim_end())
     };
-    let rows = rows.iter().map(|row| line(std::array::from_fn(|column| row[column].as_str())));
+    let rows = rows
+        .iter()
+        .map(|row| line(std::array::from_fn(|column| row[column].as_str())));
     std::iter::once(line(headings)).chain(rows).collect()
 }
 

@@ -23,5 +23,7 @@ pub(super) async fn get(
         let detail = format!("limit is 1 to {MAX_EVENTS}");
         return Err(ApiError::new(ProblemKind::Invalid, detail));
     }
-    Ok(Json(state.storage.events(session.user, query.after, limit).await?))
+    Ok(Json(
+        state.storage.events(session.user, query.after, limit).await?,
+    ))
 }

@@ -48,7 +48,8 @@ pub(super) async fn post(
         tracing::warn!(account = %account.name, peer_id = %key.peer().short(), from = %from.ip(),
             "a login with a revoked key was refused");
         let id = key.peer();
-        let detail = format!("an administrator revoked this peer. To let it in: p2p-directory admin peer allow {id}");
+        let detail =
+            format!("an administrator revoked this peer. To let it in: p2p-directory admin peer allow {id}");
         return Err(ApiError::new(ProblemKind::Forbidden, detail));
     };
     state.leases.renewed();

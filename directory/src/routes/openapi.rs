@@ -87,9 +87,9 @@ impl Endpoint {
     /// It reads a query.
     fn query<T: IntoParams>(self) -> Self {
         let parameters = T::into_params(|| Some(ParameterIn::Query));
-        let with = parameters.into_iter().fold(self, |endpoint, parameter| {
-            endpoint.parameter(json!(parameter))
-        });
+        let with = parameters
+            .into_iter()
+            .fold(self, |endpoint, parameter| endpoint.parameter(json!(parameter)));
         with.refuses(&[ProblemKind::BadRequest])
     }
 
@@ -193,10 +193,16 @@ mod tests {
     /// `METHOD /path` of every route that the router's source names.
     fn routed() -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        for line in ROUTER.lines().filter_map(|line| line.trim().strip_prefix(".route(\"")) {
+        for line in ROUTER
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(".route(\""))
+        {
             let (path, handlers) = line.split_once('"').unwrap();
             for method in ["get", "post", "put", "patch", "delete"] {
-                if [" ", "."].iter().any(|before| handlers.contains(&format!("{before}{method}("))) {
+                if [" ", "."]
+                    .iter()
+                    .any(|before| handlers.contains(&format!("{before}{method}(")))
+                {
                     found.insert(format!("{} {path}", method.to_uppercase()));
                 }
             }
@@ -244,9 +250,19 @@ mod tests {
                 continue;
             }
             let operation = &document["paths"][path][method.to_lowercase()];
-            let common = ["internal", "unavailable", "too-many", "no-session", "bad-request", "invalid", "timeout", "too-large"];
+            let common = [
+                "internal",
+                "unavailable",
+                "too-many",
+                "no-session",
+                "bad-request",
+                "invalid",
+                "timeout",
+                "too-large",
+            ];
             for response in operation["responses"].as_object().unwrap().values() {
-                let types = &response["content"][CONTENT_TYPE]["schema"]["allOf"][1]["properties"]["type"]["enum"];
+                let types =
+                    &response["content"][CONTENT_TYPE]["schema"]["allOf"][1]["properties"]["type"]["enum"];
                 for kind in types.as_array().into_iter().flatten() {
                     let word = kind.as_str().unwrap().strip_prefix(TYPE_PREFIX).unwrap();
                     let said = common.contains(&word) || text.contains(&format!("`{word}`"));

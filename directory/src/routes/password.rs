@@ -4,12 +4,7 @@ use axum::{Extension, extract::State, http::StatusCode};
 use p2p_proto::rest::{problem::ProblemKind, session::PasswordRequest};
 use zeroize::Zeroizing;
 
-use super::{
-    Shared, admit,
-    auth::Caller,
-    body::JsonBody,
-    credentials,
-};
+use super::{Shared, admit, auth::Caller, body::JsonBody, credentials};
 use crate::{accounts::password::check_new, problem::ApiError, rate::Source, state::ClientAddress};
 
 pub(super) async fn post(

@@ -7,7 +7,9 @@ use p2p_proto::{
     index::HoldState,
     rest::{
         location::Holder,
-        placement::{MAX_COPIES, MAX_EXCLUDED, MAX_PATTERN, MAX_PATTERNS, PlaceRequest, PlaceResponse, Target},
+        placement::{
+            MAX_COPIES, MAX_EXCLUDED, MAX_PATTERN, MAX_PATTERNS, PlaceRequest, PlaceResponse, Target,
+        },
         problem::ProblemKind,
         publications::Publication,
     },

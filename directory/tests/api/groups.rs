@@ -2,7 +2,9 @@
 
 use p2p_directory::admin::{
     client::AdminClient,
-    types::{AddToGroup, AddUser, GROUPS, Groups, RemoveFromGroup, RemovedGroup, USERS, UserWithPassword, Users},
+    types::{
+        AddToGroup, AddUser, GROUPS, Groups, RemoveFromGroup, RemovedGroup, USERS, UserWithPassword, Users,
+    },
 };
 use p2p_proto::{
     FailureKind, Visibility,
@@ -32,7 +34,10 @@ async fn remove(admin: &AdminClient, group: &str, user: &str) {
     let request = RemoveFromGroup {
         users: vec![user.parse().unwrap()],
     };
-    admin.tell(&format!("{GROUPS}/{group}/remove"), &request).await.unwrap();
+    admin
+        .tell(&format!("{GROUPS}/{group}/remove"), &request)
+        .await
+        .unwrap();
 }
 
 fn to_group(name: &str, content: &str, group: &str) -> PublishRequest {
@@ -54,13 +59,23 @@ async fn sees(peer: &Peer<'_>, of: &Publication) -> bool {
     let owned = format!("{}/{}", of.owner, of.name);
     let found = search(peer).await.contains(&of.name.to_string());
     let hash = of.hash.to_string();
-    for reference in [of.name.as_str(), &owned, &hash, &hash[..8], &format!("id:{}", of.id)] {
+    for reference in [
+        of.name.as_str(),
+        &owned,
+        &hash,
+        &hash[..8],
+        &format!("id:{}", of.id),
+    ] {
         for path in ["/download", "/files"] {
             let answer = peer.get(path, &[("ref", reference)]).await;
             if found {
                 assert_eq!(answer.status(), 200, "{path} {reference}");
             } else {
-                assert_eq!(problem_kind(answer).await, ProblemKind::NotFound, "{path} {reference}");
+                assert_eq!(
+                    problem_kind(answer).await,
+                    ProblemKind::NotFound,
+                    "{path} {reference}"
+                );
             }
         }
     }
@@ -99,7 +114,10 @@ async fn what_is_published_to_a_group_is_there_for_its_members_only() {
     remove(&directory.admin, "lab", "bob").await;
     assert!(!sees(&bob, &file).await);
     assert_eq!(ana.locate("plan.txt").await.holders_total, 0);
-    assert_ne!(bob.ping().await.index.unwrap().digest, bob.ping_request().index.digest);
+    assert_ne!(
+        bob.ping().await.index.unwrap().digest,
+        bob.ping_request().index.digest
+    );
     add(&directory.admin, "lab", &["bob", "eve"]).await;
     assert!(sees(&bob, &file).await && sees(&eve, &file).await);
 }
@@ -108,7 +126,10 @@ async fn what_is_published_to_a_group_is_there_for_its_members_only() {
 async fn only_a_member_publishes_to_a_group_and_an_owner_keeps_what_is_his() {
     let directory = Directory::with_users(&["ana", "bob"]).await;
     add(&directory.admin, "lab", &["ana"]).await;
-    let (ana, bob) = (directory.peer("ana", "ws1").await, directory.peer("bob", "ws2").await);
+    let (ana, bob) = (
+        directory.peer("ana", "ws1").await,
+        directory.peer("bob", "ws2").await,
+    );
     for group in ["lab", "nothing"] {
         let refused = bob.post("/publications", &to_group("x", "x", group)).await;
         assert_eq!(problem_kind(refused).await, ProblemKind::NotFound, "{group}");
@@ -129,7 +150,10 @@ async fn only_a_member_publishes_to_a_group_and_an_owner_keeps_what_is_his() {
 async fn a_file_that_is_shown_to_fewer_leaves_the_others_answers_and_holds() {
     let directory = Directory::with_users(&["ana", "bob", "eve"]).await;
     add(&directory.admin, "lab", &["ana", "bob"]).await;
-    let (ana, mut bob) = (directory.peer("ana", "ws1").await, directory.peer("bob", "ws2").await);
+    let (ana, mut bob) = (
+        directory.peer("ana", "ws1").await,
+        directory.peer("bob", "ws2").await,
+    );
     let mut eve = directory.peer("eve", "ws3").await;
     let request = publish_request("x", "x");
     let file = ana.publish(&request).await;
@@ -143,7 +167,11 @@ async fn a_file_that_is_shown_to_fewer_leaves_the_others_answers_and_holds() {
     assert_eq!(ana.publish(&narrowed).await.id, file.id);
     assert!(sees(&bob, &file).await && !sees(&eve, &file).await);
     let known: FileInfo = good(ana.get("/files", &[("ref", "x")]).await).await;
-    let holders: Vec<_> = known.holders.iter().map(|holder| holder.peer_name.as_str()).collect();
+    let holders: Vec<_> = known
+        .holders
+        .iter()
+        .map(|holder| holder.peer_name.as_str())
+        .collect();
     assert_eq!(holders, ["ws2"]);
 }
 
@@ -152,9 +180,13 @@ async fn copies_of_a_groups_file_are_placed_on_members_peers_only() {
     let directory = Directory::with_users(&["ana", "bob", "eve"]).await;
     add(&directory.admin, "lab", &["ana", "bob"]).await;
     let ana = directory.peer("ana", "ws1").await;
-    let (bob, eve) = (directory.peer("bob", "ws2").await, directory.peer("eve", "ws3").await);
+    let (bob, eve) = (
+        directory.peer("bob", "ws2").await,
+        directory.peer("eve", "ws3").await,
+    );
     for peer in [&bob, &eve] {
-        peer.ping_as(|ping| ping.accept_copies = AcceptCopies::Cluster).await;
+        peer.ping_as(|ping| ping.accept_copies = AcceptCopies::Cluster)
+            .await;
     }
     let file = ana.publish(&to_group("x", "x", "lab")).await;
     let mut place = PlaceRequest {
@@ -164,7 +196,11 @@ async fn copies_of_a_groups_file_are_placed_on_members_peers_only() {
         exclude: Vec::new(),
     };
     let placed: PlaceResponse = good(ana.post("/upload", &place).await).await;
-    let names: Vec<_> = placed.targets.iter().map(|target| target.peer_name.as_str()).collect();
+    let names: Vec<_> = placed
+        .targets
+        .iter()
+        .map(|target| target.peer_name.as_str())
+        .collect();
     assert_eq!(names, ["ws2"]);
     (place.copies, place.to) = (0, vec!["ws3".to_owned()]);
     let placed: PlaceResponse = good(ana.post("/upload", &place).await).await;
@@ -176,7 +212,10 @@ async fn copies_of_a_groups_file_are_placed_on_members_peers_only() {
 async fn a_removed_group_leaves_its_files_to_their_owners_and_nothing_to_a_later_one() {
     let directory = Directory::with_users(&["ana", "bob"]).await;
     add(&directory.admin, "lab", &["ana", "bob"]).await;
-    let (ana, bob) = (directory.peer("ana", "ws1").await, directory.peer("bob", "ws2").await);
+    let (ana, bob) = (
+        directory.peer("ana", "ws1").await,
+        directory.peer("bob", "ws2").await,
+    );
     let file = ana.publish(&to_group("x", "x", "lab")).await;
     let gone = ana.publish(&to_group("y", "y", "lab")).await;
     ana.withdraw(gone.id).await;
@@ -206,7 +245,10 @@ async fn groups_are_listed_and_mistakes_change_nothing() {
         users: vec!["ana".parse().unwrap(), "nobody".parse().unwrap()],
     };
     let failure = admin.tell(GROUPS, &wrong).await.err().unwrap();
-    assert_eq!((failure.kind, failure.message.as_str()), (FailureKind::NotFound, "there is no account nobody"));
+    assert_eq!(
+        (failure.kind, failure.message.as_str()),
+        (FailureKind::NotFound, "there is no account nobody")
+    );
     let again = AddToGroup {
         name: "lab".parse().unwrap(),
         users: Vec::new(),
@@ -220,7 +262,11 @@ async fn groups_are_listed_and_mistakes_change_nothing() {
         let request = RemoveFromGroup {
             users: vec!["bob".parse().unwrap(), users.parse().unwrap()],
         };
-        let failure = admin.tell(&format!("{GROUPS}/{path}/remove"), &request).await.err().unwrap();
+        let failure = admin
+            .tell(&format!("{GROUPS}/{path}/remove"), &request)
+            .await
+            .err()
+            .unwrap();
         assert_eq!(failure.message, message);
     }
     let groups: Groups = admin.call(Method::GET, GROUPS).await.unwrap();
@@ -234,7 +280,11 @@ async fn groups_are_listed_and_mistakes_change_nothing() {
         admin: false,
         groups: vec![group.parse().unwrap()],
     };
-    let failure = admin.post::<UserWithPassword>(USERS, &user("cleo", "nothing")).await.err().unwrap();
+    let failure = admin
+        .post::<UserWithPassword>(USERS, &user("cleo", "nothing"))
+        .await
+        .err()
+        .unwrap();
     assert_eq!(failure.message, "there is no group nothing");
     let added: UserWithPassword = admin.post(USERS, &user("cleo", "lab")).await.unwrap();
     assert_eq!(added.user.groups.len(), 1);

@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use super::publications::Publication;
 use crate::{
-    openapi::SocketAddress,
     index::HoldState,
     name::{PeerName, UserName},
+    openapi::SocketAddress,
     peer_id::PeerId,
 };
 

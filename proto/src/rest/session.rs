@@ -8,10 +8,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::{
-    openapi::SocketAddress,
     grant::GrantKey,
     index::IndexDigest,
     name::{PeerName, UserName},
+    openapi::SocketAddress,
     peer_id::PeerId,
 };
 

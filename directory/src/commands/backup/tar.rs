@@ -37,11 +37,15 @@ impl<W: Write> Archive<W> {
         let metadata = file.metadata()?;
         let size = metadata.len();
         let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-        let mtime = modified.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let mtime = modified
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_secs());
         self.out.write_all(&self.header(name, mode, size, mtime))?;
         let copied = io::copy(&mut file.take(size), &mut self.out)?;
         if copied != size {
-            return Err(io::Error::other(format!("{name} became shorter while it was read")));
+            return Err(io::Error::other(format!(
+                "{name} became shorter while it was read"
+            )));
         }
         let rest = (size % BLOCK as u64) as usize;
         if rest > 0 {

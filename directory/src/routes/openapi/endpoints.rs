@@ -13,7 +13,8 @@ use p2p_proto::{
         },
         reports::ReportRequest,
         session::{
-            Credentials, LoginRequest, LoginResponse, Me, PasswordRequest, PingRequest, PingResponse, RenewRequest,
+            Credentials, LoginRequest, LoginResponse, Me, PasswordRequest, PingRequest, PingResponse,
+            RenewRequest,
         },
     },
 };
@@ -43,15 +44,30 @@ pub(super) fn all(schemas: &mut Schemas) -> Vec<Endpoint> {
 fn of_sessions(schemas: &mut Schemas) -> Vec<Endpoint> {
     use ProblemKind::{ApiLevel, BadCredentials, Forbidden, Internal, TooMany, Unavailable};
     vec![
-        Endpoint::new("post", "/login", "An account and its password for a session and a certificate")
-            .body(&schemas.of::<LoginRequest>())
-            .json(schemas.of::<LoginResponse>())
-            .refuses(&[BadCredentials, Forbidden, ApiLevel, TooMany, Internal, Unavailable]),
-        Endpoint::new("post", "/session/renew", "A fresh certificate for the session's key")
-            .session()
-            .body(&schemas.of::<RenewRequest>())
-            .json(schemas.of::<Credentials>())
-            .refuses(&[Forbidden, ApiLevel]),
+        Endpoint::new(
+            "post",
+            "/login",
+            "An account and its password for a session and a certificate",
+        )
+        .body(&schemas.of::<LoginRequest>())
+        .json(schemas.of::<LoginResponse>())
+        .refuses(&[
+            BadCredentials,
+            Forbidden,
+            ApiLevel,
+            TooMany,
+            Internal,
+            Unavailable,
+        ]),
+        Endpoint::new(
+            "post",
+            "/session/renew",
+            "A fresh certificate for the session's key",
+        )
+        .session()
+        .body(&schemas.of::<RenewRequest>())
+        .json(schemas.of::<Credentials>())
+        .refuses(&[Forbidden, ApiLevel]),
         Endpoint::new("post", "/logout", "Ends the session and un-lists the peer")
             .session()
             .nothing(),
@@ -62,11 +78,15 @@ fn of_sessions(schemas: &mut Schemas) -> Vec<Endpoint> {
         Endpoint::new("get", "/me", "Who the caller is")
             .session()
             .json(schemas.of::<Me>()),
-        Endpoint::new("post", "/me/password", "Another password for the caller's account")
-            .session()
-            .body(&schemas.of::<PasswordRequest>())
-            .nothing()
-            .refuses(&[BadCredentials]),
+        Endpoint::new(
+            "post",
+            "/me/password",
+            "Another password for the caller's account",
+        )
+        .session()
+        .body(&schemas.of::<PasswordRequest>())
+        .nothing()
+        .refuses(&[BadCredentials]),
     ]
 }
 
@@ -78,11 +98,15 @@ fn of_publications(schemas: &mut Schemas) -> Vec<Endpoint> {
             .body(&schemas.of::<PublishRequest>())
             .json(schemas.of::<Publication>())
             .refuses(&[Conflict, NotFound]),
-        Endpoint::new("delete", "/publications/{id}", "Withdraws the caller's own publication")
-            .session()
-            .part("id", "The publication's id.", publication_id())
-            .nothing()
-            .refuses(&[NotFound]),
+        Endpoint::new(
+            "delete",
+            "/publications/{id}",
+            "Withdraws the caller's own publication",
+        )
+        .session()
+        .part("id", "The publication's id.", publication_id())
+        .nothing()
+        .refuses(&[NotFound]),
         Endpoint::new("post", "/publications/{id}/release", "May the caller's copy go?")
             .session()
             .part("id", "The publication's id.", publication_id())
@@ -110,26 +134,42 @@ fn of_publications(schemas: &mut Schemas) -> Vec<Endpoint> {
 fn of_questions(schemas: &mut Schemas) -> Vec<Endpoint> {
     use ProblemKind::{Ambiguous, Invalid, NotFound};
     vec![
-        Endpoint::new("get", "/download", "What a reference means, who has it, and a grant to read it")
-            .session()
-            .query::<RefQuery>()
-            .json(schemas.of::<LocateResponse>())
-            .refuses(&[NotFound, Ambiguous]),
-        Endpoint::new("get", "/search", "The newest version of each name that the caller may see")
-            .session()
-            .query::<SearchQuery>()
-            .json(schemas.of::<SearchResponse>())
-            .refuses(&[Invalid]),
-        Endpoint::new("get", "/files", "Everything about the file that a reference means")
-            .session()
-            .query::<RefQuery>()
-            .json(schemas.of::<FileInfo>())
-            .refuses(&[NotFound, Ambiguous]),
-        Endpoint::new("get", "/files/{hash}", "Everything about the file with this content")
-            .session()
-            .part("hash", "The content's hash.", schemas.of::<ContentHash>())
-            .json(schemas.of::<FileInfo>())
-            .refuses(&[NotFound]),
+        Endpoint::new(
+            "get",
+            "/download",
+            "What a reference means, who has it, and a grant to read it",
+        )
+        .session()
+        .query::<RefQuery>()
+        .json(schemas.of::<LocateResponse>())
+        .refuses(&[NotFound, Ambiguous]),
+        Endpoint::new(
+            "get",
+            "/search",
+            "The newest version of each name that the caller may see",
+        )
+        .session()
+        .query::<SearchQuery>()
+        .json(schemas.of::<SearchResponse>())
+        .refuses(&[Invalid]),
+        Endpoint::new(
+            "get",
+            "/files",
+            "Everything about the file that a reference means",
+        )
+        .session()
+        .query::<RefQuery>()
+        .json(schemas.of::<FileInfo>())
+        .refuses(&[NotFound, Ambiguous]),
+        Endpoint::new(
+            "get",
+            "/files/{hash}",
+            "Everything about the file with this content",
+        )
+        .session()
+        .part("hash", "The content's hash.", schemas.of::<ContentHash>())
+        .json(schemas.of::<FileInfo>())
+        .refuses(&[NotFound]),
         Endpoint::new("get", "/peers", "Every peer")
             .session()
             .json(schemas.of::<PeersResponse>()),

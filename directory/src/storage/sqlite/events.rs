@@ -32,10 +32,12 @@ pub(super) async fn tell_of_peer(
     peer: &PeerId,
     what: Happened,
 ) -> Result<(), StorageError> {
-    let row = sqlx::query("SELECT p.name, u.name AS user_name FROM peers p JOIN users u ON u.id = p.owner WHERE p.id = ?")
-        .bind(peer.as_bytes().to_vec())
-        .fetch_one(&mut **tx)
-        .await?;
+    let row = sqlx::query(
+        "SELECT p.name, u.name AS user_name FROM peers p JOIN users u ON u.id = p.owner WHERE p.id = ?",
+    )
+    .bind(peer.as_bytes().to_vec())
+    .fetch_one(&mut **tx)
+    .await?;
     let (peer_id, peer, user) = (*peer, rows::text(&row, "name")?, rows::text(&row, "user_name")?);
     let what = match what {
         Happened::Online => What::Online { peer_id, peer, user },
@@ -132,7 +134,10 @@ async fn newest(db: &mut SqliteConnection) -> Result<Option<Uuid>, StorageError>
 }
 
 /// The last event that the caller may see.
-pub(super) async fn last_seen(db: &mut SqliteConnection, caller: &Uuid) -> Result<Option<Uuid>, StorageError> {
+pub(super) async fn last_seen(
+    db: &mut SqliteConnection,
+    caller: &Uuid,
+) -> Result<Option<Uuid>, StorageError> {
     let row = sqlx::query(concat!(
         "SELECT e.id FROM events e WHERE ",
         seen!("e"),
@@ -250,7 +255,10 @@ async fn read(
     let events: Vec<Event> = found.iter().take(limit).map(event).collect::<Result<_, _>>()?;
     let more = found.len() > limit;
     Ok(Events {
-        last: events.last().filter(|_| more).map_or(last, |event| Some(event.id)),
+        last: events
+            .last()
+            .filter(|_| more)
+            .map_or(last, |event| Some(event.id)),
         events,
         gap: is_gap(db, &after).await?,
         more,

@@ -198,13 +198,21 @@ impl GroupStore for Sqlite {
             if !exists(&mut tx, group).await? {
                 return Ok(None);
             }
-            let members =
-                sqlx::query("SELECT u.id, u.name FROM members m JOIN users u ON u.id = m.user WHERE m.of_group = ?")
-                    .bind(group.as_str().to_owned())
-                    .fetch_all(&mut *tx)
-                    .await?;
+            let members = sqlx::query(
+                "SELECT u.id, u.name FROM members m JOIN users u ON u.id = m.user WHERE m.of_group = ?",
+            )
+            .bind(group.as_str().to_owned())
+            .fetch_all(&mut *tx)
+            .await?;
             for row in &members {
-                leave(&mut tx, now, rows::uuid(row, "id")?, &rows::text(row, "name")?, group).await?;
+                leave(
+                    &mut tx,
+                    now,
+                    rows::uuid(row, "id")?,
+                    &rows::text(row, "name")?,
+                    group,
+                )
+                .await?;
             }
             let publications = publications_of(&mut tx, group).await?;
             let row = sqlx::query(

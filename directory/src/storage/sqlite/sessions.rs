@@ -146,7 +146,12 @@ fn read_word(word: &str) -> Option<Ended> {
 }
 
 /// Ends the peer's session, and remembers why for whoever shows its token.
-pub(super) async fn end_of_peer(tx: &mut Write, now: i64, peer: &PeerId, why: Ended) -> Result<(), StorageError> {
+pub(super) async fn end_of_peer(
+    tx: &mut Write,
+    now: i64,
+    peer: &PeerId,
+    why: Ended,
+) -> Result<(), StorageError> {
     for sql in [
         "INSERT OR IGNORE INTO ended_sessions (token_hash, why, at) SELECT token_hash, ?2, ?3 FROM sessions WHERE peer = ?1",
         "DELETE FROM sessions WHERE peer = ?1",
@@ -162,7 +167,12 @@ pub(super) async fn end_of_peer(tx: &mut Write, now: i64, peer: &PeerId, why: En
 }
 
 /// The same with all sessions of an account.
-pub(super) async fn end_of_account(tx: &mut Write, now: i64, user: &Uuid, why: Ended) -> Result<(), StorageError> {
+pub(super) async fn end_of_account(
+    tx: &mut Write,
+    now: i64,
+    user: &Uuid,
+    why: Ended,
+) -> Result<(), StorageError> {
     for sql in [
         "INSERT OR IGNORE INTO ended_sessions (token_hash, why, at) SELECT token_hash, ?2, ?3 FROM sessions WHERE user = ?1",
         "DELETE FROM sessions WHERE user = ?1",
@@ -190,14 +200,7 @@ impl SessionStore for Sqlite {
             users::let_peer_in(&mut tx, new.peer.as_bytes()).await?;
             let epoch = peers::next_epoch(&mut tx, &new.peer).await?;
             store_session(&mut tx, &new, epoch).await?;
-            peers::renew_lease(
-                &mut tx,
-                now,
-                &new.peer,
-                epoch,
-                rows::millis(new.lease_until),
-            )
-            .await?;
+            peers::renew_lease(&mut tx, now, &new.peer, epoch, rows::millis(new.lease_until)).await?;
             tx.commit().await?;
             let peer_name = name.parse().map_err(|_| StorageError::Damaged("peers.name"))?;
             Ok(LogIn::Done(peer_name))

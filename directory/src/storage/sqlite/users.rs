@@ -85,8 +85,8 @@ async fn let_in(tx: &mut Write, user: &Uuid) -> Result<(), StorageError> {
          AND peer NOT IN (SELECT peer FROM revoked_peers)",
     )
     .bind(rows::blob(user))
-        .execute(&mut **tx)
-        .await?;
+    .execute(&mut **tx)
+    .await?;
     deny_list_changed(tx).await
 }
 
