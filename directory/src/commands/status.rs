@@ -55,7 +55,7 @@ fn text(status: &Status) -> String {
         format!("             until {}", day(status.ca_expires_at)),
         format!("certificate  {certificate}"),
         format!(
-            "accounts     {}, {} disabled; {} groups",
+            "accounts     {}, {} disabled; groups: {}",
             status.accounts, status.accounts_disabled, status.groups
         ),
         format!(
