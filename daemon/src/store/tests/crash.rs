@@ -100,7 +100,7 @@ async fn newer_metadata_is_left_alone() {
             refused,
             StoreError::Newer {
                 found: 99,
-                known: 4,
+                known: 5,
                 ..
             }
         ),
