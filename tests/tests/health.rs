@@ -105,7 +105,8 @@ fn a_session_that_ends_soon_and_one_that_was_ended_are_told_of() {
         (ended.level.as_str(), ended.fix.as_str()),
         ("error", "p2pctl login")
     );
-    assert_eq!(ended.message, "not logged in: the directory ended the session");
+    // Why, in the directory's words where it has some.
+    assert!(ended.message.starts_with("not logged in: "), "{ended:?}");
 }
 
 #[test]
