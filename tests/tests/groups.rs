@@ -25,7 +25,7 @@ fn members_find_download_and_hold_and_others_meet_nothing() {
     let said = a.ctl(&["upload", path, "--visibility", "group:lab"]);
     assert_eq!(said.code, 0, "{said:?}");
     assert!(
-        said.text().contains("group:lab: its members can find it"),
+        said.text().contains("group:lab: only its members can find it"),
         "{said:?}"
     );
 

@@ -5,8 +5,8 @@ use p2p_tests::{Peer, World, calls::Calls, proxy::Proxy, wait};
 
 const MIB: u64 = 1 << 20;
 
-/// A peer with one turn that fetches `first`, whose bytes stop in the middle, and the others behind it.
-fn queue(world: &World, proxy: &Proxy, names: &[&str]) -> Peer {
+/// A peer with one turn that fetches `first`, whose bytes stop in the middle, and the others behind it; and their holder.
+fn queue(world: &World, proxy: &Proxy, names: &[&str]) -> (Peer, Peer) {
     let holder = world.behind(proxy, "holder");
     for (seed, name) in (1..).zip(["first"].iter().chain(names)) {
         let (source, _) = world.file(name, seed, 8 * MIB);
@@ -23,9 +23,7 @@ fn queue(world: &World, proxy: &Proxy, names: &[&str]) -> Peer {
         drop(peer.begin(&["fetch", name]));
         peer.until_download(name, "queued", wait::SOON);
     }
-    // The holder runs as long as the test.
-    std::mem::forget(holder);
-    peer
+    (peer, holder)
 }
 
 /// The names of those that are done, in the order in which that was.
@@ -42,7 +40,7 @@ fn in_order(calls: &mut Calls, count: usize) -> Vec<String> {
 #[test]
 fn the_next_turn_is_the_highest_ones_and_nobodys_is_taken_away() {
     let (world, proxy) = (World::start(&[]), Proxy::start());
-    let b = queue(&world, &proxy, &["low", "normal", "high", "later"]);
+    let (b, _holder) = queue(&world, &proxy, &["low", "normal", "high", "later"]);
     let mut calls = Calls::of(&b);
     for (name, priority) in [("first", "low"), ("low", "low"), ("high", "high")] {
         let id = calls.transfer(name).id;
@@ -66,7 +64,7 @@ fn the_next_turn_is_the_highest_ones_and_nobodys_is_taken_away() {
 #[test]
 fn a_priority_survives_a_restart() {
     let (world, proxy) = (World::start(&[]), Proxy::start());
-    let mut b = queue(&world, &proxy, &["low", "high"]);
+    let (mut b, _holder) = queue(&world, &proxy, &["low", "high"]);
     let mut calls = Calls::of(&b);
     for (name, priority) in [("low", "low"), ("high", "high")] {
         let id = calls.transfer(name).id;

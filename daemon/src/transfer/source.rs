@@ -35,8 +35,8 @@ use crate::{
 /// Bytes that one holder is asked for at a time.
 const OWED: u32 = 2 * BUFFER_LEN as u32;
 
-/// A holder that brings so many bytes a second is asked for whole pieces, others for parts of them: what a slow one owes
-/// counts as it comes, and a fast one is asked less often.
+/// While a limit holds here, a holder that brings so many bytes a second is asked for whole pieces, others for parts of
+/// them: what a slow one owes counts as it comes, and a fast one is asked less often.
 const FAST: u64 = 16 << 20;
 
 /// How often a holder hears of a source that may not ask for anything: it closes connections that are idle for 2 min.
@@ -126,8 +126,11 @@ impl Asking {
     }
 
     /// How much of the rest to ask for at once.
-    fn step(&self, most: u32, (piece, from): &(Piece, u64)) -> u32 {
-        let step = if self.fast { most } else { most.min(GROUP as u32) };
+    fn step(&self, most: u32, limited: bool, (piece, from): &(Piece, u64)) -> u32 {
+        let step = match limited && !self.fast {
+            true => most.min(GROUP as u32),
+            false => most,
+        };
         let left = piece.offset + u64::from(piece.length) - from;
         u64::from(step).min(left) as u32
     }
@@ -264,7 +267,8 @@ impl Source<'_> {
             }
             // It stays there until it is asked for: whatever fails, it goes back.
             let Some(rest) = asking.rest else { return Ok(()) };
-            let length = asking.step(download.step(), &rest);
+            let limited = download.rate().is_some();
+            let length = asking.step(download.step(), limited, &rest);
             if !download.may_ask(length) {
                 if !asking.asked.is_empty() {
                     return Ok(());

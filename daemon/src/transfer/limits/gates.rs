@@ -93,12 +93,12 @@ impl Download {
     /// Waits until so many may be asked for.
     pub async fn ask(&self, bytes: u32) {
         self.own.take(self.lane, bytes.into()).await;
-        let taken = Taken {
+        let mut taken = Taken {
             bucket: &self.own,
             bytes: bytes.into(),
         };
         self.limits.0.down.take(self.lane, bytes.into()).await;
-        std::mem::forget(taken);
+        taken.bytes = 0;
     }
 
     /// So many were asked for and will not come.
@@ -122,6 +122,8 @@ struct Taken<'a> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.bucket.give_back(self.bytes);
+        if self.bytes > 0 {
+            self.bucket.give_back(self.bytes);
+        }
     }
 }
