@@ -209,7 +209,10 @@ fn a_directory_that_goes_and_comes_is_told_once_each() {
     world.directory.process.kill();
     let away = watching.until("directory.away");
     let away = last(&away, "directory.away");
-    assert!(away.message.starts_with("127.0.0.1 is away: "), "{away:?}");
+    assert!(
+        away.message.starts_with("the directory is away: 127.0.0.1 "),
+        "{away:?}"
+    );
     assert!(!away.reason.is_empty());
     world.peers[0].restart_after_kill();
     let control = Control::of(&world.peers[0]);

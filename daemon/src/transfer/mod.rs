@@ -333,10 +333,11 @@ impl Shared {
         if let Err(failure) = &result {
             tracing::warn!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
         }
-        transfer.finish(result.clone());
+        let end = telling::end(&result, transfer.intent());
+        transfer.finish(result);
         self.note(transfer, false);
         if let Some(voice) = transfer.voice() {
-            voice.ended(&result, transfer.intent());
+            voice.says(end.0, &end.1);
         }
     }
 }
