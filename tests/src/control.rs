@@ -92,7 +92,7 @@ impl Watching<'_> {
     ///
     /// # Errors
     /// When it broke off.
-    pub fn next(&mut self) -> Result<Option<Event>, Status> {
+    pub fn hears(&mut self) -> Result<Option<Event>, Status> {
         self.control.wait(self.stream.message())
     }
 
@@ -112,7 +112,7 @@ impl Watching<'_> {
         let mut missing = types.to_vec();
         let mut events = Vec::new();
         while !missing.is_empty() {
-            match self.next() {
+            match self.hears() {
                 Ok(Some(event)) => {
                     missing.retain(|awaited| *awaited != event.r#type);
                     events.push(event);

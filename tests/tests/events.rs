@@ -101,7 +101,7 @@ fn who_watched_goes_on_after_a_kill_without_loss_or_repetition() {
     let seen = watching.until("file.dropped");
     a.restart_after_kill();
     // It broke off, or ended.
-    assert!(matches!(watching.next(), Err(_) | Ok(None)));
+    assert!(matches!(watching.hears(), Err(_) | Ok(None)));
     let control = Control::of(a);
     for (place, event) in seen.iter().enumerate() {
         let rest = control.watch(&event.id).until_nothing_is_left(&seen[place + 1..]);
@@ -130,7 +130,7 @@ trait Rest {
 impl Rest for p2p_tests::control::Watching<'_> {
     /// As many events as are awaited.
     fn until_nothing_is_left(&mut self, awaited: &[Event]) -> Vec<Event> {
-        let next = |_| self.next().expect("an event").expect("an event");
+        let next = |_| self.hears().expect("an event").expect("an event");
         awaited.iter().map(next).collect()
     }
 }
@@ -142,7 +142,7 @@ fn a_clean_stop_ends_the_stream_and_waits_for_nobody() {
     let control = Control::of(a);
     let mut watching = control.watch("");
     assert_eq!(a.process.stop(), Some(0));
-    while let Ok(Some(_)) = watching.next() {}
+    while let Ok(Some(_)) = watching.hears() {}
     a.restart();
     // The session is the same: nobody logged in or out.
     let all = Control::of(a).watch("0").until("session.began");
@@ -209,7 +209,10 @@ fn a_directory_that_goes_and_comes_is_told_once_each() {
     world.directory.process.kill();
     let away = watching.until("directory.away");
     let away = last(&away, "directory.away");
-    assert!(away.message.starts_with("127.0.0.1 is away: "), "{away:?}");
+    assert!(
+        away.message.starts_with("the directory is away: 127.0.0.1 "),
+        "{away:?}"
+    );
     assert!(!away.reason.is_empty());
     world.peers[0].restart_after_kill();
     let control = Control::of(&world.peers[0]);

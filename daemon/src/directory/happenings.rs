@@ -127,27 +127,34 @@ mod tests {
         }
     }
 
+<<<<<<< HEAD
     #[expect(dead_code, reason = "the folder lasts as long as the bus")]
     struct Told(tempfile::TempDir, Bus);
+=======
+    struct Told {
+        bus: Bus,
+        _folder: tempfile::TempDir,
+    }
+>>>>>>> events
 
     impl Told {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let bus = Bus::open(&folder.path().join("events")).unwrap();
-            Self(folder, bus)
+            Self { bus, _folder: folder }
         }
 
         fn hears(&self, page: Events) {
-            tell(&self.1, ANA, (PeerId::of_spki(b"own"), "dir.lab"), page);
+            tell(&self.bus, ANA, (PeerId::of_spki(b"own"), "dir.lab"), page);
         }
 
         fn up_to(&self) -> Option<u128> {
-            self.1.heard_up_to(ANA.cluster).map(|last| last.as_u128())
+            self.bus.heard_up_to(ANA.cluster).map(|last| last.as_u128())
         }
 
         async fn lines(&self) -> Vec<String> {
-            self.1.flush().await;
-            let mut watcher = self.1.watch("?");
+            self.bus.flush().await;
+            let mut watcher = self.bus.watch("?");
             let all = watcher.next().now_or_never().unwrap_or_default();
             all[1..].iter().map(|event| event.what.line()).collect()
         }

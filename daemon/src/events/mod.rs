@@ -1,13 +1,14 @@
 //! What happens on this peer, and what the directory says that happened elsewhere: one typed stream, told at the one place
 //! where each thing becomes true, and heard by whoever watches.
 //!
-//! [`bus`] owns the events: it gives each its place, keeps the last ones ([`state`]), and lets watchers read them at their own
-//! pace ([`watcher`]). [`log`] is their file, `state_dir/events`, which has them before a watcher does; so a kill loses no event that somebody
-//! saw, and a watcher goes on after a restart where it was. [`what`] are the kinds of events, and their words. What tells
-//! holds a [`Teller`]. Telling takes no time, waits for nothing and never fails.
+//! [`bus`] owns the events: it gives each its place, keeps the last ones ([`state`]), and lets watchers read them at their
+//! own pace ([`watcher`]). [`log`] is their file, `state_dir/events`, which has them before a watcher does: a kill loses no
+//! event that somebody saw, and a watcher goes on after a restart where it was. [`what`] are the kinds of events, [`said`]
+//! their words. What tells holds a [`Teller`]. Telling takes no time, waits for nothing and never fails.
 
 pub mod bus;
 mod log;
+mod said;
 mod state;
 mod watcher;
 pub mod what;

@@ -1,14 +1,16 @@
-//! The kinds of events, and how each is said to people and programs. Plain data.
+//! The kinds of events, and what each is about. Plain data; how each is said to a person is in [`super::said`].
 
+<<<<<<< HEAD
 use p2p_proto::{
     ByteCount, FileName, GroupName, PeerId, PeerName, UserName, rest::publications::Publication,
 };
+=======
+use p2p_proto::{FileName, PeerId, PeerName, UserName, rest::publications::Publication};
+>>>>>>> events
 use serde::{Deserialize, Serialize};
 
+use super::said::one_line;
 use crate::transfer::progress::Transfer;
-
-/// The longest line about one event, in characters.
-const LINE: usize = 1000;
 
 /// What happened. Written to disk: variants and fields are only ever added.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +34,7 @@ pub enum What {
     DirectoryAway {
         /// Its host.
         directory: String,
-        /// What went wrong.
+        /// What went wrong; names the host.
         reason: String,
     },
     /// It answers again.
@@ -209,13 +211,6 @@ impl Moving {
             begun_by: transfer.uid,
         }
     }
-
-    fn title(&self) -> String {
-        match &self.publication {
-            Some(publication) => format!("{} {} of {}", self.direction, self.id, title(publication)),
-            None => format!("{} {} of {}/{}", self.direction, self.id, self.owner, self.name),
-        }
-    }
 }
 
 impl What {
@@ -287,6 +282,7 @@ impl What {
         Self::TYPES[place]
     }
 
+<<<<<<< HEAD
     /// One line for a person.
     #[must_use]
     pub fn line(&self) -> String {
@@ -335,6 +331,8 @@ impl What {
         })
     }
 
+=======
+>>>>>>> events
     /// What it is about, for what is published.
     #[must_use]
     pub const fn publication(&self) -> Option<&Publication> {
@@ -415,96 +413,9 @@ impl What {
     }
 }
 
-impl Step {
-    const fn said(self) -> &'static str {
-        match self {
-            Self::Queued => "is queued",
-            Self::Started => "runs",
-            Self::Waiting => "waits",
-            Self::Paused => "is paused",
-            Self::Done => "is done",
-            Self::Failed => "failed",
-            Self::Cancelled => "is cancelled",
-        }
-    }
-}
-
-fn title(publication: &Publication) -> String {
-    format!(
-        "{}/{}@{}",
-        publication.owner, publication.name, publication.version
-    )
-}
-
-fn because(what: String, reason: &str) -> String {
-    if reason.is_empty() {
-        what
-    } else {
-        format!("{what}: {reason}")
-    }
-}
-
-fn rate(limit: Option<u64>) -> String {
-    limit.map_or_else(
-        || "unlimited".to_owned(),
-        |bytes| format!("{}/s", ByteCount(bytes)),
-    )
-}
-
-fn reloaded(changed: &[String], needs_restart: &[String]) -> String {
-    let changed = match changed {
-        [] => "nothing changed".to_owned(),
-        keys => format!("changed {}", keys.join(", ")),
-    };
-    match needs_restart {
-        [] => format!("configuration read again: {changed}"),
-        keys => format!(
-            "configuration read again: {changed}; a restart is needed for {}",
-            keys.join(", ")
-        ),
-    }
-}
-
-/// What others wrote may have line ends in it, and no end.
-fn one_line(text: &str) -> String {
-    text.chars()
-        .take(LINE)
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_line_is_one_and_short() {
-        let what = What::SessionEnded {
-            user: "ana".parse().unwrap(),
-            reason: format!("one\ntwo\u{1b}[31m{}", "x".repeat(5000)),
-        };
-        assert!(what.line().starts_with("ana is logged out: one two [31mxxx"));
-        assert_eq!(what.line().chars().count(), LINE);
-        assert_eq!(what.word(), "session.ended");
-    }
-
-    #[test]
-    fn limits_and_configurations_read_well() {
-        let what = What::LimitChanged {
-            upload: Some(5 << 20),
-            download: None,
-            transfer: None,
-        };
-        assert_eq!(what.line(), "limits: up 5.0 MiB/s, down unlimited");
-        let what = What::ConfigReloaded {
-            changed: Vec::new(),
-            needs_restart: vec!["peer.listen".into()],
-        };
-        assert_eq!(
-            what.line(),
-            "configuration read again: nothing changed; a restart is needed for peer.listen"
-        );
-    }
 
     /// docs/json.md lists each type, and no other.
     #[test]

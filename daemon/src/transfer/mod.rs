@@ -352,6 +352,7 @@ impl Shared {
         if let Err(failure) = &result {
             tracing::info!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
         }
+<<<<<<< HEAD
         crate::metrics::ended(result.as_ref().err());
         transfer.finish(result.clone());
         if let Job::Replicate {
@@ -360,9 +361,13 @@ impl Shared {
         {
             self.limits.forget_copy(*peer_id, publication.hash);
         }
+=======
+        let end = telling::end(&result, transfer.intent());
+        transfer.finish(result);
+>>>>>>> events
         self.note(transfer, false);
         if let Some(voice) = transfer.voice() {
-            voice.ended(&result, transfer.intent());
+            voice.says(end.0, &end.1);
         }
     }
 }

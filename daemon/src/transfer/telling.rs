@@ -47,24 +47,25 @@ impl Voice {
         self.says(Step::Queued, "");
     }
 
-    /// It came to this end, while that was wanted of it.
-    pub fn ended(&self, result: &Result<(), Failure>, wanted: Intent) {
-        match result {
-            Ok(()) => self.says(Step::Done, ""),
-            Err(failure) if wanted == Intent::Cancel && failure.kind == FailureKind::Interrupted => {
-                self.says(Step::Cancelled, "");
-            }
-            Err(failure) => self.says(Step::Failed, &failure.to_string()),
-        }
-    }
-
-    fn says(&self, step: Step, reason: &str) {
+    /// Says this, after what is noted of it.
+    pub fn says(&self, step: Step, reason: &str) {
         let what = What::Transfer {
             step,
             transfer: self.moving.clone(),
             reason: reason.to_owned(),
         };
         self.journal.tell(self.account, what);
+    }
+}
+
+/// What it is called when it ends so, while that was wanted of it; and why.
+pub(super) fn end(result: &Result<(), Failure>, wanted: Intent) -> (Step, String) {
+    match result {
+        Ok(()) => (Step::Done, String::new()),
+        Err(failure) if wanted == Intent::Cancel && failure.kind == FailureKind::Interrupted => {
+            (Step::Cancelled, String::new())
+        }
+        Err(failure) => (Step::Failed, failure.to_string()),
     }
 }
 

@@ -263,7 +263,7 @@ async fn a_directory_goes_and_comes_back_in_turn() {
     };
     let away = || What::DirectoryAway {
         directory: directory(),
-        reason: "cannot be reached".to_owned(),
+        reason: "dir.lab cannot be reached".to_owned(),
     };
     bus.tell(back());
     bus.tell(away());
@@ -277,6 +277,9 @@ async fn a_directory_goes_and_comes_back_in_turn() {
     bus.flush().await;
     assert_eq!(
         lines(&all_after(&bus, "?")[1..]),
-        ["dir.lab is away: cannot be reached", "dir.lab answers again"]
+        [
+            "the directory is away: dir.lab cannot be reached",
+            "dir.lab answers again"
+        ]
     );
 }
