@@ -127,15 +127,10 @@ mod tests {
         }
     }
 
-<<<<<<< HEAD
-    #[expect(dead_code, reason = "the folder lasts as long as the bus")]
-    struct Told(tempfile::TempDir, Bus);
-=======
     struct Told {
         bus: Bus,
         _folder: tempfile::TempDir,
     }
->>>>>>> events
 
     impl Told {
         fn new() -> Self {

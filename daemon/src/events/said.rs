@@ -31,6 +31,13 @@ impl What {
             Self::Withdrawn { publication } => format!("{} is withdrawn", title(publication)),
             Self::Online { peer, user, .. } => format!("{peer} of {user} is online"),
             Self::Offline { peer, user, .. } => format!("{peer} of {user} is offline"),
+            Self::Changed { publication } => {
+                format!("{} is {} now", title(publication), publication.visibility)
+            }
+            Self::Revoked { peer, user, .. } => format!("{peer} of {user} is revoked"),
+            Self::Allowed { peer, user, .. } => format!("{peer} of {user} may log in again"),
+            Self::Joined { group, user } => format!("{user} is in group {group}"),
+            Self::Left { group, user } => format!("{user} is no longer in group {group}"),
             Self::LimitChanged {
                 upload,
                 download,

@@ -1,12 +1,6 @@
 //! The kinds of events, and what each is about. Plain data; how each is said to a person is in [`super::said`].
 
-<<<<<<< HEAD
-use p2p_proto::{
-    ByteCount, FileName, GroupName, PeerId, PeerName, UserName, rest::publications::Publication,
-};
-=======
-use p2p_proto::{FileName, PeerId, PeerName, UserName, rest::publications::Publication};
->>>>>>> events
+use p2p_proto::{FileName, GroupName, PeerId, PeerName, UserName, rest::publications::Publication};
 use serde::{Deserialize, Serialize};
 
 use super::said::one_line;
@@ -282,57 +276,6 @@ impl What {
         Self::TYPES[place]
     }
 
-<<<<<<< HEAD
-    /// One line for a person.
-    #[must_use]
-    pub fn line(&self) -> String {
-        one_line(&match self {
-            Self::SessionBegan { user, directory } => format!("logged in to {directory} as {user}"),
-            Self::SessionEnded { user, reason } => because(format!("{user} is logged out"), reason),
-            Self::DirectoryAway { directory, reason } => because(format!("{directory} is away"), reason),
-            Self::DirectoryBack { directory } => format!("{directory} answers again"),
-            Self::Transfer {
-                step,
-                transfer,
-                reason,
-            } => because(format!("{} {}", transfer.title(), step.said()), reason),
-            Self::Stored { publication } => format!("{} is stored here", title(publication)),
-            Self::Dropped { publication } => format!("{} is stored here no longer", title(publication)),
-            Self::Damaged { publication, reason } => {
-                because(format!("{} is damaged", title(publication)), reason)
-            }
-            Self::Healed { publication } => format!("{} is whole again", title(publication)),
-            Self::Published { publication } => format!("{} is published", title(publication)),
-            Self::Withdrawn { publication } => format!("{} is withdrawn", title(publication)),
-            Self::Changed { publication } => {
-                format!("{} is {} now", title(publication), publication.visibility)
-            }
-            Self::Online { peer, user, .. } => format!("{peer} of {user} is online"),
-            Self::Offline { peer, user, .. } => format!("{peer} of {user} is offline"),
-            Self::Revoked { peer, user, .. } => format!("{peer} of {user} is revoked"),
-            Self::Allowed { peer, user, .. } => format!("{peer} of {user} may log in again"),
-            Self::Joined { group, user } => format!("{user} is in group {group}"),
-            Self::Left { group, user } => format!("{user} is no longer in group {group}"),
-            Self::LimitChanged {
-                upload,
-                download,
-                transfer,
-            } => {
-                let of = transfer
-                    .as_ref()
-                    .map_or_else(|| "limits".to_owned(), Moving::title);
-                format!("{of}: up {}, down {}", rate(*upload), rate(*download))
-            }
-            Self::ConfigReloaded {
-                changed,
-                needs_restart,
-            } => reloaded(changed, needs_restart),
-            Self::Lost { reason } => because("some events are missing here".to_owned(), reason),
-        })
-    }
-
-=======
->>>>>>> events
     /// What it is about, for what is published.
     #[must_use]
     pub const fn publication(&self) -> Option<&Publication> {

@@ -352,19 +352,15 @@ impl Shared {
         if let Err(failure) = &result {
             tracing::info!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
         }
-<<<<<<< HEAD
         crate::metrics::ended(result.as_ref().err());
-        transfer.finish(result.clone());
+        let end = telling::end(&result, transfer.intent());
+        transfer.finish(result);
         if let Job::Replicate {
             publication, peer_id, ..
         } = &transfer.job
         {
             self.limits.forget_copy(*peer_id, publication.hash);
         }
-=======
-        let end = telling::end(&result, transfer.intent());
-        transfer.finish(result);
->>>>>>> events
         self.note(transfer, false);
         if let Some(voice) = transfer.voice() {
             voice.says(end.0, &end.1);
