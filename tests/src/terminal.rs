@@ -7,6 +7,7 @@ use std::{
     os::fd::OwnedFd,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
+    thread::JoinHandle,
 };
 
 use rustix::{
@@ -24,6 +25,8 @@ pub struct Terminal {
     child: Child,
     keyboard: File,
     seen: Arc<Mutex<vt100::Parser>>,
+    /// Shows what is written, as long as anybody has the terminal open.
+    reader: JoinHandle<()>,
     rows: u16,
 }
 
@@ -49,7 +52,7 @@ impl Terminal {
         let seen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, SCROLLBACK)));
         let mut screen = File::from(master.try_clone().expect("a descriptor"));
         let shown = Arc::clone(&seen);
-        std::thread::spawn(move || {
+        let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             // The end of the terminal is an error, as Linux tells it.
             while let Ok(count @ 1..) = screen.read(&mut bytes) {
@@ -60,6 +63,7 @@ impl Terminal {
             child,
             keyboard: File::from(master),
             seen,
+            reader,
             rows,
         }
     }
@@ -133,16 +137,10 @@ impl Terminal {
         let Some(status) = ended else {
             panic!("it did not end:\n{}", self.text());
         };
-        // What it wrote last may still be on its way here.
-        let mut last = self.text();
-        let settled = wait::often(wait::SOON, || {
-            let now = self.text();
-            let same = now == last;
-            last = now;
-            same.then_some(())
-        });
-        assert!(settled.is_some(), "the screen does not stand still");
-        (status.code().unwrap_or(-1), last)
+        // What it wrote last may still be on its way here; nobody else has the terminal open.
+        let all = wait::often(wait::SOON, || self.reader.is_finished().then_some(()));
+        assert!(all.is_some(), "somebody keeps the terminal:\n{}", self.text());
+        (status.code().unwrap_or(-1), self.text())
     }
 }
 

@@ -87,10 +87,11 @@ impl Menu {
             Ok(status) if status.session.is_none() => self.log_in(ctx, &status).await,
             Ok(status) => self.choose(ctx, &place(&status)).await,
             Err(stop) if first => Err(stop),
-            Err(stop) => {
-                exit::report(&stop, &ctx.out);
+            // It may come back, and whatever is chosen says so until then.
+            Err(Stop::Failure(failure)) if failure.kind == FailureKind::DaemonUnreachable => {
                 self.choose(ctx, "p2pd is away").await
             }
+            Err(stop) => Err(stop),
         }
     }
 
