@@ -91,8 +91,9 @@ impl App {
         let bind = |path: &Path| {
             Ok::<_, std::io::Error>((accept::bind_unix(path, mode, group)?, SocketName::of(path)?))
         };
-        let control = bind(&config.control_socket())?;
+        // Who finds the control socket finds the other one too.
         let descriptors = bind(&descriptor_socket)?;
+        let control = bind(&config.control_socket())?;
         let peers = accept::bind(&config.peer.listen)?;
         let metrics = bind_metrics(config.metrics.listen)?;
         let listening: Vec<SocketAddr> = peers
