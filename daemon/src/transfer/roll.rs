@@ -74,6 +74,11 @@ impl Roll {
             .collect()
     }
 
+    /// Some lost their place: the next go asks them again.
+    pub(super) fn has_set_aside(&self) -> bool {
+        !self.slow.is_empty()
+    }
+
     /// One of them is not asked now.
     pub(super) fn has_untried(&self, holders: &[Holder]) -> bool {
         let candidates = self.candidates(holders);

@@ -29,14 +29,14 @@ use crate::{
         },
         words::{self, CallError},
     },
-    store::{BUFFER_LEN, Buffer, GROUP, StoreError},
+    store::{Buffer, GROUP, StoreError},
 };
 
-/// Bytes that one holder is asked for at a time.
-const OWED: u32 = 2 * BUFFER_LEN as u32;
+/// Requests on their way to one holder.
+const OUTSTANDING: usize = 2;
 
-/// While a limit holds here, a holder that brings so many bytes a second is asked for whole pieces, others for parts of
-/// them: what a slow one owes counts as it comes, and a fast one is asked less often.
+/// What comes at so many bytes a second is verified and written whole, what is slower group by group, so that it counts as
+/// it comes.
 const FAST: u64 = 16 << 20;
 
 /// How often a holder hears of a source that may not ask for anything: it closes connections that are idle for 2 min.
@@ -108,6 +108,8 @@ struct Asking {
     asked: VecDeque<(Range, Piece)>,
     /// A piece, and where what was not asked for begins.
     rest: Option<(Piece, u64)>,
+    /// How much of the first request has come.
+    so_far: u32,
     /// The holder brings [`FAST`].
     fast: bool,
 }
@@ -117,22 +119,9 @@ impl Asking {
         Self {
             asked: VecDeque::new(),
             rest: None,
+            so_far: 0,
             fast: false,
         }
-    }
-
-    fn owed(&self) -> u32 {
-        self.asked.iter().map(|(range, _)| range.length).sum()
-    }
-
-    /// How much of the rest to ask for at once.
-    fn step(&self, most: u32, limited: bool, (piece, from): &(Piece, u64)) -> u32 {
-        let step = match limited && !self.fast {
-            true => most.min(GROUP as u32),
-            false => most,
-        };
-        let left = piece.offset + u64::from(piece.length) - from;
-        u64::from(step).min(left) as u32
     }
 
     /// This request is on its way.
@@ -142,10 +131,23 @@ impl Asking {
         self.rest = (range.end() < end).then_some((piece, range.end()));
     }
 
-    /// The first one was answered; its bytes took so long.
-    fn came(&mut self, took: Duration) {
-        if let Some((range, _)) = self.asked.pop_front() {
-            self.fast = Duration::from_secs_f64(f64::from(range.length) / FAST as f64) >= took;
+    /// How much of the first request, which is for so many bytes, to take at once.
+    fn part(&self, length: u32) -> u32 {
+        let left = length - self.so_far;
+        if self.fast { left } else { left.min(GROUP as u32) }
+    }
+
+    /// So much of the first request has come, and took so long.
+    fn came(&mut self, part: u32, took: Duration) {
+        self.fast = Duration::from_secs_f64(f64::from(part) / FAST as f64) >= took;
+        self.so_far += part;
+        if self
+            .asked
+            .front()
+            .is_some_and(|(range, _)| range.length == self.so_far)
+        {
+            self.asked.pop_front();
+            self.so_far = 0;
         }
     }
 }
@@ -211,25 +213,30 @@ impl Source<'_> {
                 swarm.asks(target, Some(heard.clone()));
                 continue;
             };
-            let coming = receiver.piece(&range, &mut buffer);
+            let (so_far, part) = (asking.so_far, asking.part(range.length));
+            let coming = receiver.part(&range, (so_far, part), &mut buffer);
             let bytes = self.in_time(coming, &mut late).await?;
+            let (from, end) = (
+                range.offset + u64::from(so_far),
+                range.offset + u64::from(so_far + part),
+            );
             // A user's file may hang; that is not this holder's silence.
             let turn = swarm.incoming.turn().await;
             if turn.is_some() {
                 swarm.asks(target, None);
             }
-            if !tokio::task::block_in_place(|| swarm.incoming.write_piece(range.offset, bytes))? {
+            if !tokio::task::block_in_place(|| swarm.incoming.write_piece(from, bytes))? {
                 return Err(SourceError::Bad(Fault::Bytes));
             }
             if turn.is_some() {
                 heard.now();
                 swarm.asks(target, Some(heard.clone()));
             }
-            asking.came(receiver.took());
-            if range.end() == piece.offset + u64::from(piece.length) {
+            asking.came(part, receiver.took());
+            if end == piece.offset + u64::from(piece.length) {
                 swarm.written(&piece, target);
             } else {
-                swarm.came(id, &piece, range.end(), target);
+                swarm.came(id, &piece, end, target);
             }
         }
     }
@@ -260,22 +267,23 @@ impl Source<'_> {
     ) -> Result<(), SourceError> {
         let download = &self.swarm.download;
         self.swarm.plan.spare(download.rate().is_some());
-        while asking.owed() < OWED {
+        while asking.asked.len() < OUTSTANDING {
             if asking.rest.is_none() {
                 let piece = self.swarm.plan.take(self.place.id);
                 asking.rest = piece.map(|piece| (piece, self.swarm.plan.missing_from(&piece)));
             }
             // It stays there until it is asked for: whatever fails, it goes back.
-            let Some(rest) = asking.rest else { return Ok(()) };
-            let limited = download.rate().is_some();
-            let length = asking.step(download.step(), limited, &rest);
+            let Some((piece, from)) = asking.rest else {
+                return Ok(());
+            };
+            let left = piece.offset + u64::from(piece.length) - from;
+            let length = u64::from(download.step()).min(left) as u32;
             if !download.may_ask(length) {
                 if !asking.asked.is_empty() {
                     return Ok(());
                 }
                 self.wait_to_ask(receiver, length).await?;
             }
-            let (piece, from) = rest;
             let range = receiver.request(from, length).await?;
             asking.sent(range, piece);
         }

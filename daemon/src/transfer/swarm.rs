@@ -298,8 +298,8 @@ pub(super) async fn fetch_all(
                 }
                 let quiet = swarm.look(&mut flow, &roll);
                 let stuck = flow.too_little(Instant::now()) >= STUCK && !swarm.incoming.hangs();
-                // While nobody waits for its turn it may as well go on.
-                if stuck && shared.turns.is_wanted() {
+                // While nobody waits for its turn, nor is there anybody else to ask, it may as well go on.
+                if stuck && (shared.turns.is_wanted() || roll.has_set_aside()) {
                     return Err(swarm.gives_way(&flow, &roll));
                 }
                 if quiet && shared.lines.is_in_the_way(publication.hash, transfer.id) {

@@ -108,21 +108,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
         asked: &Range,
         buffer: &'a mut Buffer,
     ) -> Result<&'a [u8], ReceiveError> {
-        match self.header().await? {
-            Frame::Piece(sent) if sent == *asked => {
-                let bytes = &mut buffer.bytes_mut()[..asked.length as usize];
-                let begun = Instant::now();
-                self.fill(bytes).await?;
-                self.heard.now();
-                self.took = begun.elapsed();
-                Ok(bytes)
-            }
-            Frame::Refused { request, reason } if request == asked.request => Err(reason.into()),
-            _ => Err(ReceiveError::Nonsense),
-        }
+        self.part(asked, (0, asked.length), buffer).await
     }
 
-    /// How long the bytes of the last piece took, from its header on: no matter of how far away the holder is.
+    /// The same in parts: after `so_far` bytes of it the next `length` ones.
+    ///
+    /// # Errors
+    /// As [`Self::piece`].
+    pub async fn part<'a>(
+        &mut self,
+        asked: &Range,
+        (so_far, length): (u32, u32),
+        buffer: &'a mut Buffer,
+    ) -> Result<&'a [u8], ReceiveError> {
+        if so_far == 0 {
+            match self.header().await? {
+                Frame::Piece(sent) if sent == *asked => {}
+                Frame::Refused { request, reason } if request == asked.request => return Err(reason.into()),
+                _ => return Err(ReceiveError::Nonsense),
+            }
+        }
+        let bytes = &mut buffer.bytes_mut()[..length as usize];
+        let begun = Instant::now();
+        self.fill(bytes).await?;
+        self.heard.now();
+        self.took = begun.elapsed();
+        Ok(bytes)
+    }
+
+    /// How long the last bytes took, without the wait for their header: no matter of how far away the holder is.
     #[must_use]
     pub const fn took(&self) -> Duration {
         self.took
