@@ -274,8 +274,8 @@ pub(crate) fn help() -> String {
 
 /// Whether refused arguments asked for JSON.
 pub(crate) fn wanted_json(arguments: &[OsString]) -> bool {
-    let flags = arguments.iter().take_while(|word| *word != "--");
-    flags.into_iter().any(|word| word == "--json")
+    let mut flags = arguments.iter().take_while(|word| *word != "--");
+    flags.any(|word| word == "--json")
 }
 
 /// The verb among arguments that clap refused, to point at its help.
