@@ -91,9 +91,8 @@ impl App {
         let bind = |path: &Path| {
             Ok::<_, std::io::Error>((accept::bind_unix(path, mode, group)?, SocketName::of(path)?))
         };
-        // Who finds the control socket finds the other one too.
-        let descriptors = bind(&descriptor_socket)?;
         let control = bind(&config.control_socket())?;
+        let descriptors = bind(&descriptor_socket)?;
         let peers = accept::bind(&config.peer.listen)?;
         let metrics = bind_metrics(config.metrics.listen)?;
         let listening: Vec<SocketAddr> = peers

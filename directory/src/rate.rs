@@ -77,9 +77,10 @@ impl<K: Copy + Eq + Hash> Rate<K> {
         let every = i64::try_from(pace.every.as_micros()).unwrap_or(i64::MAX).max(1);
         let window = every.saturating_mul(pace.at_once.into());
         let mut done_by = self.lock();
-        // A clock that was set back makes nobody wait longer than the window.
         let latest = now.saturating_add(window);
-        let before = done_by.get(&key).copied().unwrap_or(now).clamp(now, latest);
+        // What is noted for later than that is from before the clock was set back, and worth nothing.
+        let noted = done_by.get(&key).copied().filter(|at| *at <= latest);
+        let before = noted.unwrap_or(now).max(now);
         let then = before.saturating_add(every);
         if then > latest {
             let micros = u64::try_from(then - latest).unwrap_or(u64::MAX);
@@ -144,7 +145,11 @@ mod tests {
     fn a_clock_that_was_set_back_makes_nobody_wait_for_ever() {
         let rate = Rate::default();
         rate.admit(1, PACE, at(1_000_000)).unwrap();
+        for _ in 0..3 {
+            rate.admit(1, PACE, at(0)).unwrap();
+        }
         assert_eq!(rate.admit(1, PACE, at(0)), Err(Wait { seconds: 2 }));
+        rate.admit(1, PACE, at(2000)).unwrap();
     }
 
     #[test]

@@ -33,6 +33,8 @@ impl Machine {
         for folder in [world.folder.path(), &peer.folder, &peer.folder.join("run")] {
             fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("a folder");
         }
+        // Who answers has all its sockets.
+        peer.json(&["status"]);
         for socket in ["control.sock", "descriptor.sock"] {
             let socket = peer.folder.join("run").join(socket);
             fs::set_permissions(socket, fs::Permissions::from_mode(0o666)).expect("a socket");
