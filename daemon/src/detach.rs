@@ -5,6 +5,7 @@
 //! crash leaves is known for stale by being free, whatever number is in it.
 
 use std::{
+    fmt::Display,
     fs::File,
     io::{self, Read, Seek, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
@@ -68,7 +69,7 @@ impl Refused {
     }
 }
 
-fn failed(what: impl ToString) -> impl FnOnce(io::Error) -> Refused {
+fn failed(what: &dyn Display) -> impl FnOnce(io::Error) -> Refused {
     let what = what.to_string();
     move |why| Refused::Failed {
         what,
@@ -89,19 +90,19 @@ pub fn run(config: Config, sources: Sources) -> Result<String, Refused> {
         (&config.runtime_dir, app::runtime_mode()),
         (&config.state_dir, 0o700),
     ] {
-        paths::create_private_dir(folder, mode).map_err(failed(folder.display()))?;
+        paths::create_private_dir(folder, mode).map_err(failed(&folder.display()))?;
     }
     let pid_file = PidFile::take(&config.runtime_dir.join("p2pd.pid"))?;
     let place = Place::journal_or(&config.state_dir.join("p2pd.log"));
-    let (told, tell) = io::pipe().map_err(failed("a pipe"))?;
+    let (told, tell) = io::pipe().map_err(failed(&"a pipe"))?;
     // Relative paths go on to mean what they mean here.
-    let here = std::env::current_dir().map_err(failed("the current folder"))?;
+    let here = std::env::current_dir().map_err(failed(&"the current folder"))?;
     match Daemonize::new().working_directory(here).umask(0o077).execute() {
         Outcome::Parent(Ok(_)) => {
             drop(tell);
             hear(told, &place, &pid_file.path)
         }
-        Outcome::Parent(Err(error)) => Err(failed("cannot leave the terminal")(io::Error::other(
+        Outcome::Parent(Err(error)) => Err(failed(&"cannot leave the terminal")(io::Error::other(
             error.to_string(),
         ))),
         Outcome::Child(Ok(_)) => {

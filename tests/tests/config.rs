@@ -173,8 +173,8 @@ fn a_flag_goes_before_a_variable_and_that_before_the_file() {
 /// Changes the daemon's file and has it read again.
 fn reconfigure(peer: &Peer, change: impl FnOnce(String) -> String) {
     let file = peer.folder.join("p2pd.toml");
-    let text = fs::read_to_string(&file).unwrap();
-    fs::write(&file, change(text)).unwrap();
+    let text = fs::read_to_string(&file).expect("a file");
+    fs::write(&file, change(text)).expect("a file");
     peer.process.signal(Signal::HUP);
 }
 

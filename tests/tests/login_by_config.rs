@@ -21,8 +21,8 @@ use rustix::process::Signal;
 /// A file with this password, readable by its user alone.
 fn password_file(folder: &Path, name: &str, password: &str) -> PathBuf {
     let file = folder.join(name);
-    fs::write(&file, format!("{password}\n")).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(&file, format!("{password}\n")).expect("a file");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("a mode");
     file
 }
 

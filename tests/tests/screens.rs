@@ -53,7 +53,7 @@ fn world() -> World {
     let world = World::start(&["a"]);
     let (source, _) = world.file("source", 1, 1024);
     for name in NAMES {
-        let source = source.to_str().unwrap();
+        let source = source.to_str().expect("a path");
         world.peers[0].json(&["upload", source, "--name", name]);
     }
     world
@@ -191,7 +191,7 @@ impl Held {
         let b = world.peer("b", "");
         b.login(&world.directory, &world.ana);
         let (source, _) = world.file("source", 1, 40 * MIB);
-        a.json(&["upload", source.to_str().unwrap(), "--name", name]);
+        a.json(&["upload", source.to_str().expect("a path"), "--name", name]);
         proxy.gate(8 * MIB);
         let mut world = world;
         world.peers.push(a);
@@ -316,7 +316,7 @@ fn quiet_says_nothing_and_verbose_more() {
     let world = World::start(&["a"]);
     let a = &world.peers[0];
     let (source, _) = world.file("scan.tar", 1, 1000);
-    let path = source.to_str().unwrap();
+    let path = source.to_str().expect("a path");
     let answer = a.ctl(&["-q", "upload", path]);
     assert_eq!((answer.code, answer.err.as_str()), (0, ""), "{answer:?}");
     assert!(

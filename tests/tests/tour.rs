@@ -27,7 +27,7 @@ fn each_command_is_in_the_readme() {
         let own = rows
             .iter()
             .filter(|row| row.contains(&format!("`p2p-directory {above}")));
-        let mut own = own.filter(|row| named(&format!("p2p-directory {command}"), &row) || named(last, &row));
+        let mut own = own.filter(|row| named(&format!("p2p-directory {command}"), row) || named(last, row));
         assert!(
             own.next().is_some(),
             "README.md has no row for `p2p-directory {command}`"

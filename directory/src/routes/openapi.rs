@@ -94,7 +94,7 @@ impl Endpoint {
     }
 
     /// A part of its path.
-    fn part(self, name: &str, description: &str, schema: Value) -> Self {
+    fn part(self, name: &str, description: &str, schema: &Value) -> Self {
         let parameter = json!({
             "name": name, "in": "path", "required": true, "description": description, "schema": schema
         });

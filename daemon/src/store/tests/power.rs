@@ -111,7 +111,7 @@ fn fingerprint(image: &Image, promises: &Promises) -> u64 {
 
 async fn survives(scenarios: &[Scenario]) {
     for &scenario in scenarios {
-        survive(scenario).await;
+        Box::pin(survive(scenario)).await;
     }
 }
 

@@ -104,12 +104,12 @@ fn of_publications(schemas: &mut Schemas) -> Vec<Endpoint> {
             "Withdraws the caller's own publication",
         )
         .session()
-        .part("id", "The publication's id.", publication_id())
+        .part("id", "The publication's id.", &publication_id())
         .nothing()
         .refuses(&[NotFound]),
         Endpoint::new("post", "/publications/{id}/release", "May the caller's copy go?")
             .session()
-            .part("id", "The publication's id.", publication_id())
+            .part("id", "The publication's id.", &publication_id())
             .body(&schemas.of::<ReleaseRequest>())
             .nothing()
             .refuses(&[NotFound, LastCopy]),
@@ -167,7 +167,7 @@ fn of_questions(schemas: &mut Schemas) -> Vec<Endpoint> {
             "Everything about the file with this content",
         )
         .session()
-        .part("hash", "The content's hash.", schemas.of::<ContentHash>())
+        .part("hash", "The content's hash.", &schemas.of::<ContentHash>())
         .json(schemas.of::<FileInfo>())
         .refuses(&[NotFound]),
         Endpoint::new("get", "/peers", "Every peer")
