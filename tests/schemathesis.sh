@@ -45,6 +45,9 @@ listen = ["127.0.0.1:$port"]
 names = ["127.0.0.1"]
 [limits]
 requests_per_second = 100000
+# The document tells the most that these may be.
+addresses_per_peer = 64
+index_changes = 50000
 END
 "$bin/p2p-directory" serve --config "$folder/directory.toml" >"$folder/log" 2>&1 &
 directory=$!

@@ -1,7 +1,7 @@
 //! A password that is changed from a peer: the old one opens nothing any more, and the session goes on.
 
 use p2p_proto::FailureKind;
-use p2p_tests::{Account, World, calls::Calls};
+use p2p_tests::{Account, World, calls::Calls, wait};
 
 const NEW: &str = "a quite different password 7";
 
@@ -17,7 +17,9 @@ fn the_new_password_counts_and_the_session_stays() {
         calls.passwd(&old, "").expect_err("nothing").kind,
         FailureKind::Usage
     );
-    assert_eq!(calls.passwd(&old, NEW).expect("the change").user, "ana");
+    // Who guessed wrong waits a moment.
+    let changed = wait::until("the change", wait::SOON, || calls.passwd(&old, NEW).ok());
+    assert_eq!(changed.user, "ana");
     for peer in [a, b] {
         assert_eq!(peer.json(&["whoami"])["user"], "ana");
         assert_eq!(peer.ctl(&["search"]).code, 0, "its session stays");
@@ -28,7 +30,9 @@ fn the_new_password_counts_and_the_session_stays() {
         password: NEW.to_owned(),
         ..world.ana.clone()
     };
-    b.login(&world.directory, &changed);
+    wait::until("the login", wait::SOON, || {
+        (b.try_login(url, fingerprint, &changed).code == 0).then_some(())
+    });
     for program in [&a.process, &b.process, &world.directory.process] {
         assert!(!program.log().contains(NEW) && !program.log().contains(&old));
     }
