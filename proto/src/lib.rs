@@ -49,5 +49,9 @@ pub const GRPC_ALPN: &[u8] = b"h2";
 /// No gRPC message is larger than this, in bytes.
 pub const MAX_GRPC_MESSAGE: usize = 4 << 20;
 
+/// Metadata of the answer to `Watch`: the id of an event after which all follows that the stream has. Who has seen no event
+/// yet goes on there when the stream breaks.
+pub const BEGINS_AFTER: &str = "p2p-begins-after";
+
 /// The largest run of file bytes in one gRPC message, in bytes.
 pub const MAX_DATA_CHUNK: usize = 1 << 20;

@@ -3,7 +3,7 @@
 
 use std::{
     env, fs, io,
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -66,11 +66,16 @@ pub fn default_paths(program: &str) -> Paths {
 /// # Errors
 /// Those of the file system; `PermissionDenied` for somebody else's folder.
 pub fn create_private_dir(path: &Path, mode: u32) -> io::Result<()> {
+    let is_new = !path.exists();
     fs::DirBuilder::new().recursive(true).mode(mode).create(path)?;
     let owner = fs::metadata(path)?.uid();
     let own = rustix::process::geteuid().as_raw();
     if owner == own || owner == 0 || own == 0 {
-        return Ok(());
+        // Whatever the caller's umask takes away.
+        return match is_new {
+            true => fs::set_permissions(path, fs::Permissions::from_mode(mode)),
+            false => Ok(()),
+        };
     }
     let message = format!("{} belongs to another user", path.display());
     Err(io::Error::new(io::ErrorKind::PermissionDenied, message))
@@ -99,16 +104,22 @@ pub fn lock_dir(path: &Path, program: &str) -> io::Result<fs::File> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
 
     #[test]
-    fn folders_are_made_private() {
+    fn folders_have_the_mode_whatever_the_umask_is() {
         let top = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         let path = top.path().join("a/b");
         create_private_dir(&path, 0o700).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
-        create_private_dir(&path, 0o700).unwrap();
+        assert_eq!(mode(&path), 0o700);
+        // One that is there stays as its owner made it.
+        create_private_dir(&path, 0o755).unwrap();
+        assert_eq!(mode(&path), 0o700);
+        let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+        let open = top.path().join("open");
+        create_private_dir(&open, 0o755).unwrap();
+        rustix::process::umask(before);
+        assert_eq!(mode(&open), 0o755);
     }
 }

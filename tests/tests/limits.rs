@@ -8,6 +8,7 @@ use p2p_tests::{
     Peer, World,
     calls::{Calls, Sample, hold, rate, samples},
     check::sources,
+    proxy::Proxy,
     wait,
 };
 
@@ -213,6 +214,26 @@ fn a_very_low_limit_of_who_fetches_is_no_fault_of_who_gives() {
 }
 
 #[test]
+fn a_low_limit_of_who_fetches_is_even_on_its_way() {
+    let world = World::start(&["b"]);
+    let proxy = Proxy::start();
+    let holder = world.behind(&proxy, "holder");
+    holder.upload(&world.file("scan", 1, 8 * MIB).0);
+    let b = &world.peers[0];
+    let mut calls = Calls::of(b);
+    calls.limit(None, rate(Some(256 * KIB)), "").expect("a limit");
+    let running = b.begin(&["fetch", "scan"]);
+    wait::until("the first group", wait::SOON, || {
+        (done(&mut calls, "scan") >= GRAIN).then_some(())
+    });
+    // Not what can be verified, but what passes.
+    let seen = samples(Duration::from_secs(7), || proxy.passed());
+    hold(&seen, 256 * KIB, 64 * KIB, 10);
+    calls.limit(None, rate(None), "").expect("no limit");
+    assert_eq!(running.end().code, 0);
+}
+
+#[test]
 fn holders_with_a_very_low_limit_are_better_than_none() {
     let world = world(&["a", "b", "c"], &[("scan", 3 * MIB)]);
     let [a, b, c] = &world.peers[..] else {
@@ -221,8 +242,7 @@ fn holders_with_a_very_low_limit_are_better_than_none() {
     c.json(&["fetch", "scan"]);
     let holders = [a, c].map(|holder| {
         let mut holder = Calls::of(holder);
-        // Together less than what is waited for when others want the turn.
-        holder.limit(rate(Some(8 * KIB)), None, "").expect("a limit");
+        holder.limit(rate(Some(16 * KIB)), None, "").expect("a limit");
         holder
     });
     let mut calls = Calls::of(b);
@@ -255,7 +275,7 @@ fn what_is_no_limit_is_refused_and_a_limit_is_a_health_line() {
     let world = world(&["a"], &[("scan", MIB)]);
     let a = &world.peers[0];
     let mut calls = Calls::of(a);
-    for wrong in [0, 1, KIB - 1] {
+    for wrong in [0, 1, 16 * KIB - 1] {
         let refused = calls.limit(rate(Some(wrong)), None, "").expect_err("too little");
         assert_eq!(refused.kind, FailureKind::Usage);
     }

@@ -50,7 +50,10 @@ fn a_revoked_peer_is_cut_refused_and_says_why() {
 
     world.directory.command(&["admin", "peer", "allow", "lost"], None);
     lost.login(&world.directory, &world.ana);
-    lost.json(&["download", "scan.tar", "--no-keep"]);
+    // The others hear of it within a ping.
+    wait::until("the others to let it in", wait::SOON, || {
+        (lost.ctl(&["download", "scan.tar", "--no-keep"]).code == 0).then_some(())
+    });
     assert!(said_by(&lost).is_none());
 }
 

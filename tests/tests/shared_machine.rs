@@ -4,7 +4,7 @@ use std::{
     fs,
     io::Write,
     os::unix::{fs::PermissionsExt, process::CommandExt},
-    process::Stdio,
+    process::{Child, Stdio},
 };
 
 use p2p_tests::{Account, Answer, Directory, Peer, World, check, proxy::Proxy, wait};
@@ -54,6 +54,12 @@ impl Machine {
             out: output.stdout,
             err: String::from_utf8_lossy(&output.stderr).into_owned(),
         }
+    }
+
+    fn begins(&self, uid: u32, args: &[&str]) -> Child {
+        let mut command = self.peer.command(args);
+        command.uid(uid).gid(uid).current_dir("/");
+        command.spawn().expect("p2pctl")
     }
 
     fn logs_in(&self, uid: u32) -> Answer {
@@ -158,6 +164,41 @@ fn the_machines_session_is_for_all_and_a_transfer_for_who_began_it() {
         refused.contains("by root; it is not yours to end or replace. Ask root"),
         "{refused}"
     );
+}
+
+#[test]
+fn who_asks_for_what_another_fetches_joins_it_and_ends_it_for_nobody_else() {
+    let Some(machine) = Machine::start("") else { return };
+    assert_eq!(machine.logs_in(ROOT).code, 0);
+    let proxy = Proxy::start();
+    let holder = machine.world.behind(&proxy, "holder");
+    holder.upload(&machine.world.file("large.bin", 1, 32 << 20).0);
+    proxy.gate(4 << 20);
+    let his = machine.begins(NOBODY, &["fetch", "large.bin"]);
+    wait::until("his to run", wait::SOON, || {
+        (machine.transfers(NOBODY) == ["large.bin"]).then_some(())
+    });
+    let id = machine.is_done(NOBODY, &["transfers"])["transfers"][0]["id"].clone();
+    let id = id.as_str().expect("an id");
+    assert_eq!(machine.runs(SOMEBODY, &["pause", id], "").code, 6);
+    let hers = machine.begins(SOMEBODY, &["fetch", "large.bin"]);
+    wait::until("hers to join it", wait::SOON, || {
+        (machine.transfers(SOMEBODY) == ["large.bin"]).then_some(())
+    });
+    let joined = machine.is_done(SOMEBODY, &["priority", id, "high"]);
+    assert_eq!(joined["priority"], "high");
+    let left = machine.runs(NOBODY, &["cancel", id], "");
+    assert_eq!(left.code, 0, "{left:?}");
+    let said = String::from_utf8_lossy(&left.out).into_owned() + &left.err;
+    assert!(said.contains("Left to others of this machine"), "{said}");
+    let his = his.wait_with_output().expect("p2pctl");
+    assert!(!his.status.success() && String::from_utf8_lossy(&his.stderr).contains("cancelled"));
+    assert!(machine.transfers(NOBODY).is_empty());
+    assert_eq!(machine.runs(NOBODY, &["cancel", id], "").code, 6);
+    assert_eq!(machine.transfers(SOMEBODY), ["large.bin"]);
+    proxy.gate(u64::MAX);
+    let hers = hers.wait_with_output().expect("p2pctl");
+    assert!(hers.status.success(), "{hers:?}");
 }
 
 #[test]

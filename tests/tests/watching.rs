@@ -2,7 +2,7 @@
 //! exit code.
 
 use std::{
-    io::{BufRead, BufReader, Read},
+    io::{self, BufRead, BufReader, Read},
     process::{Child, ChildStdout, Stdio},
     sync::mpsc::{Receiver, channel},
 };
@@ -116,6 +116,33 @@ fn events_go_on_after_a_restart_and_none_comes_twice() {
     assert_eq!(code, 130, "{said}");
     assert!(said.contains("; the watch goes on when it is back."), "{said}");
     assert!(said.lines().count() <= 2, "{said}");
+}
+
+#[test]
+fn a_watch_that_saw_nothing_yet_misses_nothing_over_a_restart() {
+    let mut world = World::start(&["a"]);
+    let (one, _) = world.file("one.txt", 1, 1000);
+    let a = &mut world.peers[0];
+    let mut tool = a
+        .command(&["watch", "--verbose"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("p2pctl");
+    let mut said = BufReader::new(tool.stderr.take().expect("a pipe")).lines();
+    let is_open = |line: io::Result<String>| line.expect("text").contains("watching after event ");
+    assert!(said.any(is_open), "the stream is open");
+    let id = Pid::from_child(&tool);
+    // It looks again only when all of this is over.
+    kill_process(id, Signal::STOP).expect("a running program");
+    a.process.kill();
+    a.restart();
+    a.upload(&one);
+    kill_process(id, Signal::CONT).expect("a running program");
+    let lines = lines(tool.stdout.take().expect("a pipe"));
+    let about = || lines.recv_timeout(wait::SOON).expect("an event about one.txt");
+    while !about().contains("one.txt") {}
+    kill_process(id, Signal::INT).expect("a running program");
+    assert_eq!(tool.wait().expect("a program that ends").code(), Some(130));
 }
 
 #[test]

@@ -6,6 +6,7 @@ use p2p_proto::{
 };
 use tonic::{Response, Status};
 
+use super::wait;
 use crate::{
     cli::{PriorityArgs, TransferArgs},
     connect::Daemon,
@@ -28,11 +29,15 @@ pub(crate) async fn resume(ctx: &Context, args: TransferArgs) -> Result<(), Stop
     told(ctx, &daemon, answer, "resume", "Resumed")
 }
 
-/// Ends it.
+/// Ends it; while other users of this machine want it too, it goes on for them.
 pub(crate) async fn cancel(ctx: &Context, args: TransferArgs) -> Result<(), Stop> {
     let mut daemon = ctx.connect().await?;
     let answer = daemon.client.cancel(TransferId { id: args.id }).await;
-    told(ctx, &daemon, answer, "cancel", "Cancelled")
+    let done = match &answer {
+        Ok(goes_on) if !wait::is_over(goes_on.get_ref()) => "Left to others of this machine:",
+        _ => "Cancelled",
+    };
+    told(ctx, &daemon, answer, "cancel", done)
 }
 
 /// Says when it begins.

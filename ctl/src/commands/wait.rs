@@ -64,7 +64,8 @@ async fn follow(
     Err(Failure::new(FailureKind::Unreachable, message))
 }
 
-fn is_over(transfer: &Transfer) -> bool {
+/// Nothing more will come of it.
+pub(super) fn is_over(transfer: &Transfer) -> bool {
     matches!(transfer.state.as_str(), "done" | "failed")
 }
 

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use p2p_proto::{
-    Failure, FailureKind,
+    BEGINS_AFTER, Failure, FailureKind,
     v1::{Event, WatchRequest},
 };
 
@@ -75,12 +75,22 @@ impl Watch<'_> {
         let request = WatchRequest {
             after: self.after.clone(),
         };
-        self.out
-            .detail(format_args!("watching after event \"{}\"", one_line(&self.after)));
         let mut events = match daemon.client.watch(request).await {
-            Ok(answer) => answer.into_inner(),
+            Ok(answer) => {
+                // Until an event comes that is where it goes on.
+                let begins = answer
+                    .metadata()
+                    .get(BEGINS_AFTER)
+                    .and_then(|id| id.to_str().ok());
+                if let (true, Some(begins)) = (self.after.is_empty(), begins) {
+                    begins.clone_into(&mut self.after);
+                }
+                answer.into_inner()
+            }
             Err(status) => return broke_off(daemon.failure(status)),
         };
+        self.out
+            .detail(format_args!("watching after event {}", one_line(&self.after)));
         self.told = false;
         loop {
             match events.message().await {

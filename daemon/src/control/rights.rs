@@ -3,6 +3,8 @@
 //! the last session too while nobody is logged in: what the store keeps is still its account's. Who runs the daemon is as
 //! root to it.
 
+use std::collections::BTreeSet;
+
 use p2p_proto::{Failure, FailureKind};
 
 use super::rpc::ControlRpc;
@@ -47,12 +49,7 @@ impl ControlRpc {
 
     /// This user may see the transfer, and steer it.
     pub(super) fn sees(&self, uid: u32, transfer: &Transfer) -> bool {
-        self.sees_begun_by(uid, transfer.uid)
-    }
-
-    /// The same of a transfer that this user began; none for a peer.
-    fn sees_begun_by(&self, uid: u32, begun_by: Option<u32>) -> bool {
-        begun_by == Some(uid) || self.sessions.is_owned_by(uid)
+        transfer.is_wanted_by(uid) || self.sessions.is_owned_by(uid)
     }
 
     /// The event as this user may hear of it, none when he may not. What names a transfer is for those who may see that,
@@ -62,9 +59,8 @@ impl ControlRpc {
         let own =
             event.account.is_none() || event.account == self.sessions.account().as_ref().map(Account::id);
         let acts = self.acts(uid);
-        let what = heard(&event.what, own, acts, |begun_by| {
-            self.sees_begun_by(uid, begun_by)
-        })?;
+        let owns = self.sessions.is_owned_by(uid);
+        let what = heard(&event.what, own, acts, |users| owns || users.contains(&uid))?;
         Some(Event {
             what,
             ..event.clone()
@@ -92,12 +88,12 @@ impl ControlRpc {
     }
 }
 
-/// What happened as it is heard of by somebody who may use the session or not, and sees transfers that these began.
-fn heard(what: &What, own: bool, acts: bool, sees: impl Fn(Option<u32>) -> bool) -> Option<What> {
+/// What happened as it is heard of by somebody who may use the session or not, and sees transfers that these want.
+fn heard(what: &What, own: bool, acts: bool, sees: impl Fn(&BTreeSet<u32>) -> bool) -> Option<What> {
     let audible = match what {
         What::Joined { .. } | What::Left { .. } => own && acts,
         _ => match what.transfer() {
-            Some(transfer) => own && acts && sees(transfer.begun_by),
+            Some(transfer) => own && acts && sees(&transfer.users),
             None if what.publication().is_some() || what.peer().is_some() => own && acts,
             None => own || what.user().is_none(),
         },

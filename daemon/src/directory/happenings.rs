@@ -59,6 +59,7 @@ fn tell(bus: &Bus, account: AccountId, (own, host): (PeerId, &str), page: Events
         bus.tell(What::Lost {
             reason: format!("{host} does not know any more what happened in between"),
         });
+        bus.hears_anew();
     }
     let end = match page.events.last() {
         Some(last) if page.more => last.id,
@@ -200,6 +201,18 @@ mod tests {
                 "gpu1 of ana is online"
             ]
         );
+    }
+
+    #[tokio::test]
+    async fn a_directory_whose_clock_was_ahead_is_heard_again() {
+        let told = Told::new();
+        told.hears(page(Vec::new(), Some(1), false, false));
+        told.hears(page(vec![online(900, "gpu1")], Some(900), false, false));
+        // It was restored, and its clock is right now.
+        told.hears(page(vec![online(20, "gpu2")], Some(20), true, false));
+        told.hears(page(vec![online(21, "gpu3")], Some(21), false, false));
+        let lines = told.lines().await;
+        assert_eq!(lines[2..], ["gpu2 of ana is online", "gpu3 of ana is online"]);
     }
 
     #[test]

@@ -98,6 +98,11 @@ impl Bus {
         self.state().heard_up_to(cluster)
     }
 
+    /// The directory does not know the event any more that was heard last: what it tells next is new, whatever its ids are.
+    pub fn hears_anew(&self) {
+        self.state().hears_anew();
+    }
+
     /// Tells this account what happened at the directory: each with its id there and its time, the oldest first. What is
     /// known already is not told again. All up to the mark is known then.
     pub fn hear(&self, account: AccountId, events: Vec<(Uuid, Timestamp, What)>, mark: Mark) {
@@ -130,22 +135,15 @@ impl Bus {
             return;
         }
         let bus = self.clone();
-        let write = move || (bus.write(&items), items);
-        let Ok((written, items)) = tokio::task::spawn_blocking(write).await else {
-            return tracing::error!("events are lost: their writer died");
-        };
-        match written {
-            Ok(()) => self.0.failing.store(false, Ordering::Relaxed),
-            Err(error) if !self.0.failing.swap(true, Ordering::Relaxed) => {
+        match tokio::task::spawn_blocking(move || bus.write(&items)).await {
+            Ok(Ok(())) => self.0.failing.store(false, Ordering::Relaxed),
+            Ok(Err(error)) if !self.0.failing.swap(true, Ordering::Relaxed) => {
                 tracing::warn!("events are not kept over a restart: {error}");
             }
-            Err(_) => {}
+            Ok(Err(_)) => {}
+            Err(error) => tracing::error!("events are not written: their writer died: {error}"),
         }
-        let last = {
-            let mut state = self.state();
-            state.kept.add(&items);
-            state.kept.last()
-        };
+        let last = self.state().written();
         self.0.newest.send_replace(last);
     }
 

@@ -92,6 +92,8 @@ pub(super) struct State {
     /// Who is logged in, or was last.
     pub account: Option<AccountId>,
     pub kept: Kept,
+    /// What follows those, and is being written.
+    writing: Vec<Item>,
     /// What follows those.
     waiting: VecDeque<Item>,
     /// How many were told since then and had no room.
@@ -120,6 +122,7 @@ impl State {
             next,
             account: None,
             kept,
+            writing: Vec::new(),
             waiting: VecDeque::new(),
             lost: 0,
             mark,
@@ -156,12 +159,17 @@ impl State {
         }
     }
 
+    /// The directory's events begin anew: what comes now may have lower ids than what was heard.
+    pub const fn hears_anew(&mut self) {
+        self.heard = None;
+    }
+
     pub fn heard_up_to(&self, cluster: Uuid) -> Option<Uuid> {
         let mark = self.mark.filter(|mark| mark.cluster == cluster);
         mark.map(|mark| mark.last)
     }
 
-    /// What is to be written, with a word for what had no room.
+    /// What is to be written, with a word for what had no room; [`Self::written`] must follow.
     pub fn take_waiting(&mut self) -> Vec<Item> {
         let lost = std::mem::take(&mut self.lost);
         let mut items: Vec<Item> = std::mem::take(&mut self.waiting).into();
@@ -170,7 +178,15 @@ impl State {
             self.push(Timestamp::now(), None, None, What::Lost { reason });
             items.extend(self.waiting.drain(..));
         }
+        self.writing.clone_from(&items);
         items
+    }
+
+    /// What was to be written is, or could not be: it may be watched. The place of the last event.
+    pub fn written(&mut self) -> u64 {
+        let items = std::mem::take(&mut self.writing);
+        self.kept.add(&items);
+        self.kept.last()
     }
 
     fn push(&mut self, at: Timestamp, account: Option<AccountId>, from: Option<Uuid>, what: What) {
@@ -190,11 +206,12 @@ impl State {
     }
 
     fn newest_first(&self) -> impl Iterator<Item = &Event> {
-        let waiting = self.waiting.iter().rev().filter_map(|item| match item {
+        let unwritten = self.writing.iter().chain(&self.waiting).rev();
+        let unwritten = unwritten.filter_map(|item| match item {
             Item::Event(event) => Some(&**event),
             Item::Mark(_) => None,
         });
-        waiting.chain(self.kept.events.iter().rev().map(|event| &**event))
+        unwritten.chain(self.kept.events.iter().rev().map(|event| &**event))
     }
 
     /// It was told already, here or by the directory.

@@ -17,25 +17,35 @@ pub struct Watcher {
     newest: watch::Receiver<u64>,
     /// Of the last event that was given.
     place: u64,
+    /// What an event's id would be, after which all follows that is given.
+    begins_after: u64,
     /// Nobody knows what was between that and the oldest.
     lost: bool,
 }
 
 impl Watcher {
     pub(super) fn after(bus: Bus, newest: watch::Receiver<u64>, after: &str) -> Self {
-        let place = {
+        let (place, last) = {
             let state = bus.state();
-            match after {
+            let place = match after {
                 "" => Some(state.next - 1),
                 id => id.parse().ok().filter(|place| state.kept.has(*place)),
-            }
+            };
+            (place, state.kept.last())
         };
         Self {
             bus,
             newest,
+            begins_after: place.map_or(0, |place| place.min(last)),
             place: place.unwrap_or(0),
             lost: place.is_none(),
         }
+    }
+
+    /// The id after which the first event follows: who has seen none yet goes on there, also after a restart.
+    #[must_use]
+    pub const fn begins_after(&self) -> u64 {
+        self.begins_after
     }
 
     /// The next events: at least one, once there is one. Nothing is lost by a caller that waits no longer.

@@ -1,5 +1,7 @@
 //! The kinds of events, and what each is about. Plain data; how each is said to a person is in [`super::said`].
 
+use std::collections::BTreeSet;
+
 use p2p_proto::{FileName, GroupName, PeerId, PeerName, UserName, rest::publications::Publication};
 use serde::{Deserialize, Serialize};
 
@@ -188,8 +190,9 @@ pub struct Moving {
     pub name: FileName,
     /// The publication, for what is published.
     pub publication: Option<Publication>,
-    /// The Unix user who began it; none for one that another peer asked for.
-    pub begun_by: Option<u32>,
+    /// The Unix users who want it; none for one that only another peer asked for.
+    #[serde(default)]
+    pub users: BTreeSet<u32>,
 }
 
 impl Moving {
@@ -202,7 +205,7 @@ impl Moving {
             owner: transfer.owner().clone(),
             name: transfer.name().clone(),
             publication: transfer.job.publication().cloned(),
-            begun_by: transfer.uid,
+            users: transfer.users(),
         }
     }
 }

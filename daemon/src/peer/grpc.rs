@@ -5,6 +5,7 @@ use std::{
     convert::Infallible,
     error::Error,
     future::Future,
+    io,
     pin::{Pin, pin},
     task::{Context, Poll},
     time::Duration,
@@ -94,9 +95,20 @@ where
         }
     };
     match ended {
-        Err(error) if !gone.is() => Err(Fault(innermost(&*error).to_string())),
+        Err(error) if !gone.is() && !left(innermost(&*error)) => Err(Fault(innermost(&*error).to_string())),
         _ => Ok(()),
     }
+}
+
+/// The client is not there any more, which h2 may find before the stream does.
+fn left(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<io::Error>();
+    error.is_some_and(|error| {
+        matches!(
+            error.kind(),
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected
+        )
+    })
 }
 
 fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {

@@ -11,6 +11,7 @@ use p2p_proto::{
         peer_service_client::PeerServiceClient,
     },
 };
+use p2p_service::config::Rate;
 use tokio::time::{Instant, timeout, timeout_at};
 use tonic::{Code, Status, Streaming, transport::Channel};
 
@@ -27,9 +28,9 @@ use crate::{
 /// A peer that lets one answer wait for so long is given up.
 const SILENCE: Duration = Duration::from_secs(10);
 
-/// A layer that comes slower than this, in bytes a second, is given up: what of it comes buys only so much time. The data
-/// that it is for would be cut at that pace by its sender, which wants a piece of 1 MiB taken in a minute.
-const MIN_RATE: u64 = 16 << 10;
+/// A layer that comes slower than this, in bytes a second, is given up: what of it comes buys only so much time. It is a
+/// quarter of the lowest limit that a holder can have, of which layers get half while data is asked for too.
+const MIN_RATE: u64 = Rate::LEAST.0 / 4;
 
 /// A peer that makes a copy tells of it at least so often.
 const PLACE_SILENCE: Duration = Duration::from_secs(30);

@@ -1,10 +1,10 @@
-//! What of each transfer survives a restart: what it does, who began it, and how it stands when that matters (paused, or
+//! What of each transfer survives a restart: what it does, who wants it, and how it stands when that matters (paused, or
 //! ended and how). Written soon after each such change, several in one transaction. A crash before that loses the change
 //! and no byte: what came of a content is the store's to remember.
 
 use std::{
-    collections::BTreeMap,
-    sync::{Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use jiff::Timestamp;
@@ -47,8 +47,9 @@ impl AccountId {
 struct Record {
     #[serde(flatten)]
     job: Job,
+    /// Who of this machine wants it.
     #[serde(default)]
-    uid: Option<u32>,
+    users: BTreeSet<u32>,
     /// Whose it is: of the session at its begin.
     #[serde(default)]
     account: Option<AccountId>,
@@ -155,8 +156,15 @@ impl Journal {
         self.noted.notify_one();
     }
 
-    /// Writes what was noted, and then tells.
-    pub async fn flush(&self) {
+    /// Writes what was noted, and then tells. What has begun ends, whether or not the caller waits for it.
+    pub async fn flush(self: &Arc<Self>) {
+        let journal = Arc::clone(self);
+        if let Err(error) = tokio::spawn(async move { journal.write().await }).await {
+            tracing::error!("transfers are not remembered: {error}");
+        }
+    }
+
+    async fn write(&self) {
         let _writing = self.writing.lock().await;
         // These first: what they speak of was noted before.
         let to_tell = std::mem::take(&mut *self.to_tell.lock().unwrap_or_else(PoisonError::into_inner));
@@ -175,7 +183,7 @@ impl Journal {
     }
 
     /// Writes soon after each note, until `stop`.
-    pub async fn run(&self, stop: CancellationToken) {
+    pub async fn run(self: &Arc<Self>, stop: CancellationToken) {
         loop {
             tokio::select! {
                 () = self.noted.notified() => self.flush().await,
@@ -195,7 +203,7 @@ impl Record {
         };
         Self {
             job: transfer.job.clone(),
-            uid: transfer.uid,
+            users: transfer.users(),
             account,
             began_at: transfer.began_at,
             entered_at: now.entered_at,
@@ -231,9 +239,55 @@ impl Record {
             hash: self.known_hash.or_else(|| self.job.hash()),
             size: self.known_size.or_else(|| self.job.size()),
         };
-        let transfer = Transfer::resumed_as(id, self.job, self.uid, self.began_at, progress);
+        let transfer = Transfer::resumed_as(id, self.job, self.users, self.began_at, progress);
         transfer.rank.set(self.priority);
         transfer.limit.set(self.limit);
         (transfer, self.account)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
+
+    use super::*;
+    use crate::store::StoreConfig;
+
+    #[tokio::test]
+    async fn who_goes_while_it_is_written_takes_nothing_with_him() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = StoreConfig {
+            path: folder.path().join("store"),
+            max_size: None,
+            reserve_free: 0,
+        };
+        let journal = Arc::new(Journal::new(Store::open(config).await.unwrap()));
+        let bus = Bus::open(&folder.path().join("events")).unwrap();
+        journal.tells(bus.clone());
+        let mut watcher = bus.watch("");
+        let stop = CancellationToken::new();
+        let _stops = stop.clone().drop_guard();
+        let running = bus.clone();
+        tokio::spawn(async move { running.run(stop).await });
+
+        let job = Job::Upload {
+            owner: "ana".parse().unwrap(),
+            name: "scan.tar".parse().unwrap(),
+            size: None,
+        };
+        let told = What::LimitChanged {
+            upload: Some(1),
+            download: None,
+            transfer: None,
+        };
+        journal.note(&Transfer::new(1, job, Some(1)), None, true);
+        journal.tell(None, told.clone());
+        {
+            let mut flush = pin!(journal.flush());
+            let begun = poll_fn(|context| Poll::Ready(flush.as_mut().poll(context).is_pending())).await;
+            assert!(begun);
+        }
+        let heard = tokio::time::timeout(Duration::from_secs(30), watcher.next()).await;
+        assert_eq!(heard.expect("the event")[0].what, told);
     }
 }

@@ -355,12 +355,7 @@ impl Shared {
         crate::metrics::ended(result.as_ref().err());
         let end = telling::end(&result, transfer.intent());
         transfer.finish(result);
-        if let Job::Replicate {
-            publication, peer_id, ..
-        } = &transfer.job
-        {
-            self.limits.forget_copy(*peer_id, publication.hash);
-        }
+        self.forget_copy(transfer);
         self.note(transfer, false);
         if let Some(voice) = transfer.voice() {
             voice.says(end.0, &end.1);

@@ -73,8 +73,8 @@ impl Transfers {
         Ok(())
     }
 
-    /// Starts fetching a publication, or joins the account's transfer that does so already. A content that is here already is
-    /// done at once.
+    /// Starts fetching a publication, or joins the account's transfer that does so already: then it is this user's too. A
+    /// content that is here already is done at once.
     ///
     /// # Errors
     /// `NotLoggedIn`; when too many transfers run.
@@ -98,11 +98,15 @@ impl Transfers {
             if wait {
                 running.be_patient();
             }
+            if let Some(uid) = uid {
+                running.joined_by(uid);
+            }
             // Asked for again here, it is wanted again. Another peer cannot say that of what somebody here paused.
             if placed_by.is_none() {
                 running.want(Intent::Run);
                 self.0.look_again.notify_waiters();
             }
+            self.0.note(&running, true);
             return Ok(running.attach(goes_on_alone));
         }
         let job = Job::Download {

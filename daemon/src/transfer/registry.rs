@@ -132,7 +132,8 @@ fn crowd(all: &BTreeMap<u64, Entry>, job: &Job, uid: Option<u32>) -> Option<Fail
         return too_many(format!("{MAX_LIVE} transfers have not ended yet"));
     }
     if matches!(job, Job::Upload { .. }) {
-        let imports = live(all).filter(|other| matches!(other.job, Job::Upload { .. }) && other.uid == uid);
+        let his = |other: &Transfer| uid.is_none_or(|uid| other.is_wanted_by(uid));
+        let imports = live(all).filter(|other| matches!(other.job, Job::Upload { .. }) && his(other));
         if imports.count() >= MAX_IMPORTS {
             return too_many(format!("{MAX_IMPORTS} uploads of this user have not ended yet"));
         }

@@ -29,11 +29,12 @@ use crate::{
         },
         words::{self, CallError},
     },
-    store::{Buffer, GROUP, StoreError},
+    store::{BUFFER_LEN, Buffer, GROUP, StoreError},
 };
 
-/// Requests on their way to one holder.
-const OUTSTANDING: usize = 2;
+/// Requests on their way to one holder, at least and at most: as many as two of the largest ask for. Small ones, under a
+/// limit, must not wait for each answer of a holder that is far away.
+const OUTSTANDING: (u32, u32) = (2, 8);
 
 /// What comes at so many bytes a second is verified and written whole, what is slower group by group, so that it counts as
 /// it comes.
@@ -110,6 +111,8 @@ struct Asking {
     rest: Option<(Piece, u64)>,
     /// How much of the first request has come.
     so_far: u32,
+    /// How much came of a group whose rest has not, and so is not verified.
+    held: u32,
     /// The holder brings [`FAST`].
     fast: bool,
 }
@@ -120,6 +123,7 @@ impl Asking {
             asked: VecDeque::new(),
             rest: None,
             so_far: 0,
+            held: 0,
             fast: false,
         }
     }
@@ -127,14 +131,23 @@ impl Asking {
     /// This request is on its way.
     fn sent(&mut self, range: Range, piece: Piece) {
         self.asked.push_back((range, piece));
-        let end = piece.offset + u64::from(piece.length);
-        self.rest = (range.end() < end).then_some((piece, range.end()));
+        self.rest = (range.end() < piece.end()).then_some((piece, range.end()));
     }
 
-    /// How much of the first request, which is for so many bytes, to take at once.
-    fn part(&self, length: u32) -> u32 {
-        let left = length - self.so_far;
-        if self.fast { left } else { left.min(GROUP as u32) }
+    /// How much of the first request to take at once: as many whole groups as it has when they come fast, else no more than
+    /// up to the end of one.
+    fn part(&self, range: &Range, piece: &Piece) -> u32 {
+        let (from, end) = (range.offset + u64::from(self.so_far), range.end());
+        let of_group = (from / GROUP + 1) * GROUP;
+        let of_whole_groups = match end == piece.end() {
+            true => end,
+            false => end / GROUP * GROUP,
+        };
+        let until = match self.fast && self.held == 0 && of_whole_groups > from {
+            true => of_whole_groups,
+            false => end.min(of_group),
+        };
+        (until - from) as u32
     }
 
     /// So much of the first request has come, and took so long.
@@ -213,13 +226,18 @@ impl Source<'_> {
                 swarm.asks(target, Some(heard.clone()));
                 continue;
             };
-            let (so_far, part) = (asking.so_far, asking.part(range.length));
-            let coming = receiver.part(&range, (so_far, part), &mut buffer);
-            let bytes = self.in_time(coming, &mut late).await?;
-            let (from, end) = (
-                range.offset + u64::from(so_far),
-                range.offset + u64::from(so_far + part),
-            );
+            let (so_far, part) = (asking.so_far, asking.part(&range, &piece));
+            let held = asking.held as usize;
+            let bytes = &mut buffer.bytes_mut()[..held + part as usize];
+            let coming = receiver.part(&range, so_far, &mut bytes[held..]);
+            self.in_time(coming, &mut late).await?;
+            let end = range.offset + u64::from(so_far + part);
+            if end < piece.end() && !end.is_multiple_of(GROUP) {
+                asking.held += part;
+                asking.came(part, receiver.took());
+                continue;
+            }
+            let from = end - bytes.len() as u64;
             // A user's file may hang; that is not this holder's silence.
             let turn = swarm.incoming.turn().await;
             if turn.is_some() {
@@ -232,8 +250,9 @@ impl Source<'_> {
                 heard.now();
                 swarm.asks(target, Some(heard.clone()));
             }
+            asking.held = 0;
             asking.came(part, receiver.took());
-            if end == piece.offset + u64::from(piece.length) {
+            if end == piece.end() {
                 swarm.written(&piece, target);
             } else {
                 swarm.came(id, &piece, end, target);
@@ -267,7 +286,9 @@ impl Source<'_> {
     ) -> Result<(), SourceError> {
         let download = &self.swarm.download;
         self.swarm.plan.spare(download.rate().is_some());
-        while asking.asked.len() < OUTSTANDING {
+        let (least, most) = OUTSTANDING;
+        let outstanding = (least * BUFFER_LEN as u32 / download.step()).clamp(least, most);
+        while asking.asked.len() < outstanding as usize {
             if asking.rest.is_none() {
                 let piece = self.swarm.plan.take(self.place.id);
                 asking.rest = piece.map(|piece| (piece, self.swarm.plan.missing_from(&piece)));
@@ -276,7 +297,7 @@ impl Source<'_> {
             let Some((piece, from)) = asking.rest else {
                 return Ok(());
             };
-            let left = piece.offset + u64::from(piece.length) - from;
+            let left = piece.end() - from;
             let length = u64::from(download.step()).min(left) as u32;
             if !download.may_ask(length) {
                 if !asking.asked.is_empty() {
@@ -309,5 +330,75 @@ impl Source<'_> {
         heard.now();
         swarm.asks(self.target, Some(heard.clone()));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The parts that requests of these lengths for one piece come in, each with what is held after it.
+    fn parts(fast: bool, lengths: &[u32]) -> Vec<(u32, u32)> {
+        let piece = Piece {
+            index: 1,
+            offset: 1 << 20,
+            length: lengths.iter().sum(),
+        };
+        let mut asking = Asking::new();
+        let mut from = piece.offset;
+        for &length in lengths {
+            let range = Range {
+                request: 1,
+                offset: from,
+                length,
+            };
+            asking.sent(range, piece);
+            from = range.end();
+        }
+        let mut parts = Vec::new();
+        while let Some((range, piece)) = asking.asked.front().copied() {
+            asking.fast = fast;
+            let part = asking.part(&range, &piece);
+            let end = range.offset + u64::from(asking.so_far + part);
+            match end == piece.end() || end.is_multiple_of(GROUP) {
+                true => asking.held = 0,
+                false => asking.held += part,
+            }
+            asking.came(part, Duration::ZERO);
+            parts.push((part, asking.held));
+        }
+        parts
+    }
+
+    #[test]
+    fn what_comes_is_taken_up_to_where_it_can_be_verified() {
+        const KIB: u32 = 1 << 10;
+        assert_eq!(parts(true, &[1024 * KIB]), [(1024 * KIB, 0)]);
+        assert_eq!(
+            parts(false, &[600 * KIB]),
+            [(256 * KIB, 0), (256 * KIB, 0), (88 * KIB, 0)]
+        );
+        // A low limit that is lifted in the middle of a group.
+        for fast in [true, false] {
+            let small = parts(fast, &[128 * KIB, 64 * KIB, 64 * KIB, 7]);
+            let held = [
+                (128 * KIB, 128 * KIB),
+                (64 * KIB, 192 * KIB),
+                (64 * KIB, 0),
+                (7, 0),
+            ];
+            assert_eq!(small, held);
+        }
+        assert_eq!(
+            parts(true, &[32 * KIB, 512 * KIB, 480 * KIB]),
+            [
+                (32 * KIB, 32 * KIB),
+                (224 * KIB, 0),
+                (256 * KIB, 0),
+                (32 * KIB, 32 * KIB),
+                (224 * KIB, 0),
+                (256 * KIB, 0)
+            ]
+        );
     }
 }

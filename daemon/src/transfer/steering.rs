@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use p2p_proto::{Failure, FailureKind};
+use p2p_proto::{ContentHash, Failure, FailureKind, PeerId};
 
 use super::{
     Shared, Transfers,
@@ -14,6 +14,16 @@ use super::{
 };
 
 impl Transfers {
+    /// Ends a transfer for this user; it goes on when others of this machine, or another peer, want it. False when nobody
+    /// else does: then nothing was done.
+    pub fn leave(&self, transfer: &Transfer, uid: u32) -> bool {
+        let goes_on = !transfer.progress().state.is_final() && transfer.left_by(uid);
+        if goes_on {
+            self.0.note(transfer, true);
+        }
+        goes_on
+    }
+
     /// How fast bytes may go and come.
     #[must_use]
     pub fn limits(&self) -> &Limits {
@@ -61,6 +71,10 @@ impl Transfers {
             _ => transfer.limit.set(rate),
         }
         self.0.limit_copy(&transfer);
+        if transfer.progress().state.is_final() {
+            // It ended meanwhile.
+            self.0.forget_copy(&transfer);
+        }
         self.0.note(&transfer, true);
         Ok(transfer)
     }
@@ -80,18 +94,29 @@ impl Transfers {
 impl Shared {
     /// What a copy that goes out is limited to is known to whoever sends it.
     pub(super) fn limit_copy(&self, transfer: &Transfer) {
-        let Job::Replicate {
-            publication, peer_id, ..
-        } = &transfer.job
-        else {
-            return;
-        };
+        let Some(copy) = copy(transfer) else { return };
         match transfer.limit() {
-            Some(_) => {
-                let own = Arc::clone(&transfer.limit);
-                self.limits.limit_copy(*peer_id, publication.hash, own);
-            }
-            None => self.limits.forget_copy(*peer_id, publication.hash),
+            Some(_) => self
+                .limits
+                .limit_copy(transfer.id, copy, Arc::clone(&transfer.limit)),
+            None => self.limits.forget_copy(transfer.id, copy),
         }
+    }
+
+    /// Its copy is sent as fast as others are.
+    pub(super) fn forget_copy(&self, transfer: &Transfer) {
+        if let Some(copy) = copy(transfer) {
+            self.limits.forget_copy(transfer.id, copy);
+        }
+    }
+}
+
+/// What a transfer follows that another peer copies, and who does.
+const fn copy(transfer: &Transfer) -> Option<(PeerId, ContentHash)> {
+    match &transfer.job {
+        Job::Replicate {
+            publication, peer_id, ..
+        } => Some((*peer_id, publication.hash)),
+        Job::Download { .. } | Job::Upload { .. } => None,
     }
 }

@@ -1,9 +1,13 @@
 //! What is told of transfers: the steps that matter to somebody who watches, not each state and no byte. A step is told by
 //! the journal, after what it says is written: whoever hears that a transfer is done finds it done after a crash too.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use p2p_proto::{Failure, FailureKind};
+use tokio::sync::watch;
 
 use super::{
     journal::{AccountId, Journal},
@@ -16,6 +20,8 @@ pub(super) struct Voice {
     journal: Arc<Journal>,
     account: Option<AccountId>,
     moving: Moving,
+    /// Who may hear of it.
+    users: watch::Receiver<BTreeSet<u32>>,
     /// What was told last.
     last: Mutex<Option<Step>>,
 }
@@ -28,6 +34,7 @@ impl Voice {
             journal,
             account,
             moving: Moving::of(transfer),
+            users: transfer.subscribe_users(),
             last: Mutex::new(known),
         }
     }
@@ -51,7 +58,10 @@ impl Voice {
     pub fn says(&self, step: Step, reason: &str) {
         let what = What::Transfer {
             step,
-            transfer: self.moving.clone(),
+            transfer: Moving {
+                users: self.users.borrow().clone(),
+                ..self.moving.clone()
+            },
             reason: reason.to_owned(),
         };
         self.journal.tell(self.account, what);

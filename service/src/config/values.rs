@@ -88,7 +88,7 @@ pub struct Rate(pub Option<ByteCount>);
 impl Rate {
     /// The least that a rate may be, in bytes per second: what is slower than this nobody would call a transfer, and those
     /// at the other end would take it for one that hangs.
-    pub const LEAST: ByteCount = ByteCount(64 << 10);
+    pub const LEAST: ByteCount = ByteCount(16 << 10);
 
     /// Bytes per second; `None` for no limit.
     #[must_use]
@@ -109,7 +109,7 @@ impl FromStr for Rate {
         match size.parse::<ByteCount>() {
             Ok(rate) if rate >= Self::LEAST => Ok(Self(Some(rate))),
             Ok(_) => Err(format!(
-                "\"{text}\" is too slow: at least 64KiB, or \"unlimited\""
+                "\"{text}\" is too slow: at least 16KiB, or \"unlimited\""
             )),
             Err(_) => Err(format!(
                 "\"{text}\" is no rate; write for example 20MiB, or \"unlimited\""
@@ -243,8 +243,8 @@ mod tests {
         for text in ["20MiB", "20 MiB", "20MiB/s"] {
             assert_eq!(rate(text).unwrap().bytes(), Some(20 << 20), "{text}");
         }
-        assert_eq!(rate("64KiB").unwrap().to_string(), "64KiB");
-        assert!(rate("65535").unwrap_err().contains("too slow"));
+        assert_eq!(rate("16KiB").unwrap().to_string(), "16KiB");
+        assert!(rate("16383").unwrap_err().contains("too slow"));
         for bad in ["", "fast", "0", "-1", "off", "/s"] {
             assert!(rate(bad).is_err(), "{bad}");
         }

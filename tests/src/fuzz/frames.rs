@@ -10,7 +10,7 @@ use p2p_daemon::{
     peer::{
         access::{Access, Authority},
         frames::{
-            codec::{Frame, HEADER_LEN, MAX_PIECE, Range},
+            codec::{Frame, HEADER_LEN, MAX_PIECE, Range, UNIT},
             receiver::{ReceiveError, Receiver},
             sender,
         },
@@ -155,7 +155,7 @@ fn header_is_canonical(header: &[u8; HEADER_LEN]) {
         Frame::Open { length } => assert!(length as usize <= MAX_TOKEN, "{frame:?}"),
         Frame::Read(range) | Frame::Piece(range) => {
             assert!((1..=MAX_PIECE).contains(&range.length), "{range:?}");
-            assert!(range.request != 0 && range.offset % GROUP == 0, "{range:?}");
+            assert!(range.request != 0 && range.offset % UNIT == 0, "{range:?}");
             assert!(
                 range.offset.checked_add(range.length.into()).is_some(),
                 "{range:?}"

@@ -1,9 +1,6 @@
 //! What a holder answers, written down a second time without a connection: the frames target compares the two.
 
-use p2p_daemon::{
-    peer::frames::codec::{Frame, HEADER_LEN, Reason},
-    store::GROUP,
-};
+use p2p_daemon::peer::frames::codec::{Frame, HEADER_LEN, Reason, UNIT};
 use p2p_proto::grant::MAX_TOKEN;
 
 use super::script::MAX_SENT;
@@ -55,7 +52,7 @@ pub fn answers(mut comes: &[u8], token: &[u8], content: &[u8]) -> (Vec<u8>, End)
             }
             Ok(Frame::Read(range)) => {
                 let end = range.offset + u64::from(range.length);
-                let whole = end == content.len() as u64 || (end < content.len() as u64 && end % GROUP == 0);
+                let whole = end == content.len() as u64 || (end < content.len() as u64 && end % UNIT == 0);
                 let refused = |reason| Frame::Refused {
                     request: range.request,
                     reason,

@@ -122,7 +122,11 @@ async fn start(
     let rpc = rpc.clone();
     tokio::spawn(async move {
         let reader = attached.reader().filter(|_| matches!(out, Out::Stream));
-        let result = tell(&rpc, &attached.transfer, (&publication, out), reader, &events).await;
+        let transfer = &attached.transfer;
+        let result = tokio::select! {
+            told = tell(&rpc, transfer, (&publication, out), reader, &events) => told,
+            () = transfer.given_up_by(uid) => Err(Failure::new(FailureKind::Interrupted, "cancelled")),
+        };
         drop(attached);
         if let Err(failure) = result {
             // A client that is gone hears nothing; the log says how the transfer ended.

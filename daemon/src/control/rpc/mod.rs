@@ -300,6 +300,6 @@ impl ControlService for ControlRpc {
 
     async fn watch(&self, request: Request<WatchRequest>) -> Result<Response<Self::WatchStream>, Status> {
         let uid = uid(&request)?;
-        Ok(Response::new(watch::watch(self, uid, &request.into_inner())))
+        Ok(watch::watch(self, uid, &request.into_inner()))
     }
 }

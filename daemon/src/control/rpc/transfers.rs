@@ -98,8 +98,14 @@ pub async fn resume(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<
     Ok(convert::transfer(&transfer))
 }
 
-/// Ends it, and waits until it has ended.
+/// Ends it, and waits until it has ended. While others want it too it ends for this user alone; whoever owns the session
+/// ends it for all.
 pub async fn cancel(rpc: &ControlRpc, uid: u32, request: &TransferId) -> Result<v1::Transfer, Failure> {
+    let transfer = find(rpc, uid, request)?;
+    if !rpc.sessions.is_owned_by(uid) && rpc.transfers.leave(&transfer, uid) {
+        rpc.transfers.flush().await;
+        return Ok(convert::transfer(&transfer));
+    }
     want(rpc, (uid, request), Intent::Cancel, State::is_final).await
 }
 

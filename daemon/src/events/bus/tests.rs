@@ -283,3 +283,31 @@ async fn a_directory_goes_and_comes_back_in_turn() {
         ]
     );
 }
+
+#[tokio::test]
+async fn what_is_being_written_was_told_already() {
+    let home = Home::new();
+    let bus = home.bus();
+    let away = || What::DirectoryAway {
+        directory: "dir.lab".into(),
+        reason: "dir.lab does not answer".into(),
+    };
+    let back = || What::DirectoryBack {
+        directory: "dir.lab".into(),
+    };
+    bus.tell(published(1));
+    bus.tell(away());
+    {
+        let mut state = bus.state();
+        assert_eq!(state.take_waiting().len(), 2);
+        for what in [published(1), away(), back(), back()] {
+            state.tell(None, what);
+        }
+        state.written();
+    }
+    bus.flush().await;
+    assert_eq!(
+        lines(&all_after(&bus, "?"))[1..],
+        [published(1), away(), back()].map(|what| what.line())
+    );
+}

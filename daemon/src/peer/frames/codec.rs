@@ -7,13 +7,17 @@
 
 use p2p_proto::grant::MAX_TOKEN;
 
-use crate::store::{BUFFER_LEN, GROUP};
+use crate::store::BUFFER_LEN;
 
 /// Bytes of a header.
 pub const HEADER_LEN: usize = 24;
 
 /// The largest piece in one frame, in bytes.
 pub const MAX_PIECE: u32 = BUFFER_LEN as u32;
+
+/// What is read begins and ends at multiples of this, in bytes, or at the content's end. It is less than what can be
+/// verified, so that a slow reader's bytes come evenly.
+pub const UNIT: u64 = 4 << 10;
 
 /// One frame's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +50,7 @@ pub enum Frame {
 pub struct Range {
     /// Chosen by the reader, not 0; comes back with the piece.
     pub request: u32,
-    /// Where it begins; a multiple of 256 KiB.
+    /// Where it begins; a multiple of [`UNIT`].
     pub offset: u64,
     /// Bytes, 1 to [`MAX_PIECE`].
     pub length: u32,
@@ -146,7 +150,7 @@ impl Range {
         self.request != 0
             && self.length != 0
             && self.length <= MAX_PIECE
-            && self.offset.is_multiple_of(GROUP)
+            && self.offset.is_multiple_of(UNIT)
             && self.offset.checked_add(self.length as u64).is_some()
     }
 
@@ -156,10 +160,10 @@ impl Range {
         self.offset + self.length as u64
     }
 
-    /// Whole groups of a content of this size, or the rest of it.
+    /// Whole units of a content of this size, or the rest of it.
     #[must_use]
     pub const fn is_within(&self, size: u64) -> bool {
-        self.end() == size || (self.end() < size && self.end().is_multiple_of(GROUP))
+        self.end() == size || (self.end() < size && self.end().is_multiple_of(UNIT))
     }
 }
 
@@ -181,7 +185,7 @@ mod tests {
     fn frames_come_back() {
         let range = Range {
             request: 7,
-            offset: 5 * GROUP,
+            offset: 5 * UNIT,
             length: 9,
         };
         for frame in [
@@ -205,7 +209,7 @@ mod tests {
     fn unsound_frames_are_refused() {
         let range = Range {
             request: 7,
-            offset: GROUP,
+            offset: UNIT,
             length: 9,
         };
         for frame in [
@@ -218,7 +222,7 @@ mod tests {
                 ..range
             }),
             Frame::Piece(Range {
-                offset: u64::MAX - GROUP + 1,
+                offset: u64::MAX - UNIT + 1,
                 length: MAX_PIECE,
                 ..range
             }),
@@ -228,21 +232,21 @@ mod tests {
     }
 
     #[test]
-    fn ranges_end_on_groups_or_at_the_end() {
+    fn ranges_end_on_units_or_at_the_end() {
         let range = Range {
             request: 1,
-            offset: GROUP,
+            offset: UNIT,
             length: 10,
         };
-        assert!(range.is_within(GROUP + 10));
-        assert!(!range.is_within(GROUP + 11));
-        assert!(!range.is_within(GROUP + 9));
+        assert!(range.is_within(UNIT + 10));
+        assert!(!range.is_within(UNIT + 11));
+        assert!(!range.is_within(UNIT + 9));
         assert!(
             Range {
-                length: GROUP as u32,
+                length: UNIT as u32,
                 ..range
             }
-            .is_within(GROUP * 3)
+            .is_within(UNIT * 3)
         );
     }
 

@@ -108,19 +108,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
         asked: &Range,
         buffer: &'a mut Buffer,
     ) -> Result<&'a [u8], ReceiveError> {
-        self.part(asked, (0, asked.length), buffer).await
+        let bytes = &mut buffer.bytes_mut()[..asked.length as usize];
+        self.part(asked, 0, bytes).await?;
+        Ok(bytes)
     }
 
-    /// The same in parts: after `so_far` bytes of it the next `length` ones.
+    /// The same in parts: fills `bytes` with what comes after the first `so_far` bytes of it.
     ///
     /// # Errors
     /// As [`Self::piece`].
-    pub async fn part<'a>(
-        &mut self,
-        asked: &Range,
-        (so_far, length): (u32, u32),
-        buffer: &'a mut Buffer,
-    ) -> Result<&'a [u8], ReceiveError> {
+    pub async fn part(&mut self, asked: &Range, so_far: u32, bytes: &mut [u8]) -> Result<(), ReceiveError> {
         if so_far == 0 {
             match self.header().await? {
                 Frame::Piece(sent) if sent == *asked => {}
@@ -128,12 +125,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Receiver<S> {
                 _ => return Err(ReceiveError::Nonsense),
             }
         }
-        let bytes = &mut buffer.bytes_mut()[..length as usize];
         let begun = Instant::now();
         self.fill(bytes).await?;
         self.heard.now();
         self.took = begun.elapsed();
-        Ok(bytes)
+        Ok(())
     }
 
     /// How long the last bytes took, without the wait for their header: no matter of how far away the holder is.

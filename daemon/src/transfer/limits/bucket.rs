@@ -3,6 +3,8 @@
 //! go by, in their order, and over any five seconds no more than the rate allows and what an eighth of a second saves up.
 //!
 //! Lanes take turns, each a run of bytes at a time, so that one with many connections gets no more than one with few.
+//! Every other turn is a layer's while one is asked for: what comes first is few bytes, and whoever asks for layers without
+//! end leaves the others half.
 //! In memory; a crash leaves nothing.
 
 use std::{
@@ -30,7 +32,7 @@ pub enum Lane {
     Transfer(u64),
     /// For this peer, of this content.
     Reader(PeerId, ContentHash),
-    /// What others are verified with, before any of the others: few bytes, without which nothing of them counts.
+    /// What others are verified with: few bytes, without which nothing of them counts.
     Layer(PeerId, ContentHash),
 }
 
@@ -50,8 +52,11 @@ struct Books {
     tokens: f64,
     /// As of when; nothing before the first rate.
     at: Option<Instant>,
-    /// Lanes with somebody in them, the next one first.
+    /// Lanes with somebody in them, the next one first: those of layers, and the others.
+    layers: VecDeque<Lane>,
     turns: VecDeque<Lane>,
+    /// The last turn was a layer's.
+    layer_was_last: bool,
     waiting: HashMap<Lane, VecDeque<u64>>,
     next: u64,
 }
@@ -95,7 +100,7 @@ impl Books {
     /// Takes these bytes if nobody waits and nothing is owed.
     fn try_take(&mut self, bytes: u64, rate: u64, now: Instant) -> bool {
         self.fill(rate, now);
-        let free = self.tokens >= 0.0 && self.turns.is_empty();
+        let free = self.tokens >= 0.0 && self.waiting.is_empty();
         if free {
             self.tokens -= bytes as f64;
         }
@@ -122,17 +127,27 @@ impl Books {
         self.next += 1;
         let lane_is_new = !self.waiting.contains_key(&lane);
         self.waiting.entry(lane).or_default().push_back(self.next);
-        match lane {
-            _ if !lane_is_new => {}
-            Lane::Layer(..) => self.turns.push_front(lane),
-            Lane::Transfer(_) | Lane::Reader(..) => self.turns.push_back(lane),
+        if lane_is_new {
+            self.lanes(lane).push_back(lane);
         }
         self.next
     }
 
+    /// Where such a lane waits for its turn.
+    const fn lanes(&mut self, lane: Lane) -> &mut VecDeque<Lane> {
+        match lane {
+            Lane::Layer(..) => &mut self.layers,
+            Lane::Transfer(_) | Lane::Reader(..) => &mut self.turns,
+        }
+    }
+
     fn first(&self) -> Option<u64> {
-        let lane = self.turns.front()?;
-        self.waiting.get(lane)?.front().copied()
+        let (layer, other) = (self.layers.front(), self.turns.front());
+        let lane = match self.layer_was_last {
+            true => other.or(layer),
+            false => layer.or(other),
+        };
+        self.waiting.get(lane?)?.front().copied()
     }
 
     /// It waits no more; its lane goes to the end, if it had its turn.
@@ -145,10 +160,14 @@ impl Books {
         if is_empty {
             self.waiting.remove(&lane);
         }
-        if is_empty || (served && !matches!(lane, Lane::Layer(..))) {
-            self.turns.retain(|other| *other != lane);
+        if served {
+            self.layer_was_last = matches!(lane, Lane::Layer(..));
+        }
+        if is_empty || served {
+            let lanes = self.lanes(lane);
+            lanes.retain(|other| *other != lane);
             if !is_empty {
-                self.turns.push_back(lane);
+                lanes.push_back(lane);
             }
         }
     }
@@ -255,162 +274,4 @@ impl Drop for InLine<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const KIB: u64 = 1 << 10;
-    const RUN: u64 = 16 * KIB;
-    const TICK: Duration = Duration::from_millis(1);
-
-    /// Takers that want one run after the other, and a clock that the test moves.
-    struct Play {
-        books: Books,
-        rate: u64,
-        now: Instant,
-        takers: Vec<Taker>,
-    }
-
-    struct Taker {
-        lane: Lane,
-        id: u64,
-        count: u64,
-    }
-
-    impl Play {
-        fn new(rate: u64, lanes: &[u64]) -> Self {
-            let (mut books, now) = (Books::default(), Instant::now());
-            books.change(0, rate, now);
-            let takers = lanes.iter().map(|&lane| {
-                let lane = Lane::Transfer(lane);
-                let id = books.join(lane);
-                Taker { lane, id, count: 0 }
-            });
-            let takers = takers.collect();
-            Self {
-                books,
-                rate,
-                now,
-                takers,
-            }
-        }
-
-        fn runs_for(&mut self, time: Duration) {
-            let end = self.now + time;
-            while self.now < end {
-                self.now += TICK;
-                while let Some(first) = self.books.first() {
-                    let taker = self.takers.iter_mut().find(|taker| taker.id == first);
-                    let taker = taker.expect("nobody else waits");
-                    let place = (taker.lane, taker.id);
-                    if self.books.take(place, RUN, self.rate, self.now) != Taken::Now {
-                        break;
-                    }
-                    taker.count += RUN;
-                    taker.id = self.books.join(taker.lane);
-                }
-            }
-        }
-
-        fn count(&self) -> u64 {
-            self.takers.iter().map(|taker| taker.count).sum()
-        }
-    }
-
-    fn is_about(bytes: u64, wanted: u64) {
-        let off = bytes.abs_diff(wanted) as f64 / wanted as f64;
-        assert!(off <= 0.05, "{bytes} bytes for {wanted}");
-    }
-
-    #[test]
-    fn any_five_seconds_hold_the_rate_from_the_first_on() {
-        let mut play = Play::new(1000 * KIB, &[1, 2, 3, 4, 5, 5]);
-        let mut counts = vec![0];
-        for _ in 0..80 {
-            play.runs_for(Duration::from_millis(250));
-            counts.push(play.count());
-        }
-        for window in counts.windows(21) {
-            is_about(window[20] - window[0], 5000 * KIB);
-        }
-    }
-
-    #[test]
-    fn what_was_saved_up_is_little() {
-        let mut play = Play::new(1000 * KIB, &[1]);
-        play.now += Duration::from_secs(3600);
-        play.runs_for(Duration::from_secs(5));
-        is_about(play.count(), 5000 * KIB);
-    }
-
-    #[test]
-    fn lanes_are_alike_however_many_are_in_them() {
-        let mut play = Play::new(1000 * KIB, &[1, 1, 1, 1, 1, 1, 1, 2]);
-        play.runs_for(Duration::from_secs(10));
-        is_about(play.takers[7].count, 5000 * KIB);
-        is_about(play.count(), 10_000 * KIB);
-    }
-
-    #[test]
-    fn a_debt_is_worth_no_more_at_another_rate() {
-        let (mut books, now) = (Books::default(), Instant::now());
-        books.change(0, KIB, now);
-        assert!(books.try_take(1000 * KIB, KIB, now));
-        assert!(!books.try_take(1, KIB, now + Duration::from_secs(999)));
-        books.change(KIB, 1000 * KIB, now + Duration::from_secs(10));
-        assert!(books.try_take(1000 * KIB, 1000 * KIB, now + Duration::from_secs(11)));
-        // Slower again: what is owed takes no longer than it would have.
-        books.change(1000 * KIB, KIB, now + Duration::from_secs(11));
-        assert!(books.try_take(1, KIB, now + Duration::from_secs(13)));
-    }
-
-    #[test]
-    fn who_goes_holds_nobody_up_and_the_layer_goes_first() {
-        let (mut books, now) = (Books::default(), Instant::now());
-        books.change(0, KIB, now);
-        let (peer, hash) = (PeerId::of_spki(b"a"), ContentHash::of(b"a"));
-        let (gone, piece, layer) = (
-            Lane::Transfer(1),
-            Lane::Reader(peer, hash),
-            Lane::Layer(peer, hash),
-        );
-        let ids = [gone, piece, layer].map(|lane| (lane, books.join(lane)));
-        assert_eq!(books.first(), Some(ids[2].1));
-        assert_eq!(books.take(ids[1], 1, KIB, now), Taken::NotFirst);
-        assert_eq!(books.take(ids[2], KIB, KIB, now), Taken::Now);
-        let second = now + Duration::from_secs(1);
-        assert_eq!(books.take(ids[0], KIB, KIB, now), Taken::Not(second));
-        books.leave(gone, ids[0].1, false);
-        assert_eq!(books.take(ids[1], KIB, KIB, second), Taken::Now);
-        assert!(books.turns.is_empty() && books.waiting.is_empty());
-    }
-
-    #[tokio::test]
-    async fn who_waits_goes_on_when_the_limit_is_lifted() {
-        let bucket = std::sync::Arc::new(Bucket::new(Some(1)));
-        bucket.take(Lane::Transfer(1), 1 << 40).await;
-        let waiting: Vec<_> = (0..3)
-            .map(|lane| {
-                let bucket = std::sync::Arc::clone(&bucket);
-                tokio::spawn(async move { bucket.take(Lane::Transfer(lane), 1 << 40).await })
-            })
-            .collect();
-        while bucket.books().waiting.len() < 3 {
-            tokio::task::yield_now().await;
-        }
-        bucket.set(None);
-        for waiting in waiting {
-            waiting.await.unwrap();
-        }
-        assert!(bucket.books().turns.is_empty() && bucket.try_take(u64::MAX));
-    }
-
-    #[tokio::test]
-    async fn what_did_not_go_by_is_given_back_and_what_did_is_owed() {
-        let bucket = Bucket::new(Some(KIB));
-        assert!(bucket.try_take(1 << 40) && !bucket.try_take(1));
-        bucket.give_back(1 << 40);
-        assert!(bucket.try_take(1));
-        bucket.owe(1 << 40);
-        assert!(!bucket.try_take(1));
-    }
-}
+mod tests;

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use p2p_proto::{ContentHash, PeerId};
 
 use super::{Bucket, Lane, Limits};
-use crate::store::{BUFFER_LEN, GROUP};
+use crate::{
+    peer::frames::codec::UNIT,
+    store::{BUFFER_LEN, GROUP},
+};
 
 /// Slices of what is sent in a second: many enough that a second is even.
 const SLICES: u64 = 64;
@@ -13,7 +16,8 @@ const SLICES: u64 = 64;
 /// The least in a slice, and the most.
 const SLICE: (u64, u64) = (1 << 10, 128 << 10);
 
-/// Requests of what is fetched in a second. None is for less than a group, since nothing less can be verified.
+/// Requests of what is fetched in a second: many enough that a few seconds are even. What is less than a group is verified
+/// when the rest of it has come.
 const REQUESTS: u64 = 16;
 
 /// The lower one of two rates.
@@ -59,12 +63,15 @@ pub struct Download {
 }
 
 impl Download {
-    /// The most bytes to ask for at once, in whole groups.
+    /// The most bytes to ask for at once: whole groups, or less than one.
     #[must_use]
     pub fn step(&self) -> u32 {
         let most = BUFFER_LEN as u64;
         let step = match self.rate() {
-            Some(rate) => (rate / REQUESTS / GROUP * GROUP).clamp(GROUP, most),
+            Some(rate) => match rate / REQUESTS {
+                large @ GROUP.. => (large / GROUP * GROUP).min(most),
+                small => 1 << small.max(UNIT).ilog2(),
+            },
             None => most,
         };
         step as u32

@@ -12,7 +12,7 @@ mod bucket;
 mod gates;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs, io,
     path::{Path, PathBuf},
     sync::{
@@ -22,6 +22,7 @@ use std::{
 };
 
 use p2p_proto::{ByteCount, ContentHash, Failure, FailureKind, PeerId};
+use p2p_service::config::Rate;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
@@ -30,8 +31,8 @@ pub use self::{
 };
 use crate::identity::key::write_private;
 
-/// The lowest limit, in bytes a second: below that no peer could tell this one from one that is gone.
-pub const LOWEST: u64 = 1 << 10;
+/// The lowest limit, in bytes a second: at less a large file's layer takes longer than a peer waits for it.
+pub const LOWEST: u64 = Rate::LEAST.0;
 
 /// To others, or from them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +68,9 @@ struct Words {
     configured: (Option<u64>, Option<u64>),
 }
 
+/// By the number of the transfer that has it.
+type LimitsOf = BTreeMap<u64, Arc<Bucket>>;
+
 /// The limits of this daemon. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Limits(Arc<Inner>);
@@ -77,8 +81,8 @@ struct Inner {
     words: Mutex<Words>,
     up: Bucket,
     down: Bucket,
-    /// Copies on other peers that have a limit of their own.
-    copies: Mutex<HashMap<(PeerId, ContentHash), Arc<Bucket>>>,
+    /// Transfers that follow a copy on another peer and have a limit of their own.
+    copies: Mutex<HashMap<(PeerId, ContentHash), LimitsOf>>,
     /// How many those are: nobody looks while there are none.
     copies_count: AtomicUsize,
 }
@@ -202,18 +206,23 @@ impl Limits {
         }
     }
 
-    /// The copy that this peer makes is sent at this pace, until it is forgotten.
-    pub(super) fn limit_copy(&self, peer: PeerId, hash: ContentHash, own: Arc<Bucket>) {
+    /// The copy that this peer makes is sent at this pace for this transfer, until that is forgotten.
+    pub(super) fn limit_copy(&self, transfer: u64, of: (PeerId, ContentHash), own: Arc<Bucket>) {
         let mut copies = lock(&self.0.copies);
-        copies.insert((peer, hash), own);
+        copies.entry(of).or_default().insert(transfer, own);
         self.0.copies_count.store(copies.len(), Ordering::Relaxed);
     }
 
-    /// The copy that this peer makes has no limit of its own.
-    pub(super) fn forget_copy(&self, peer: PeerId, hash: ContentHash) {
+    /// This transfer limits the copy that this peer makes no longer.
+    pub(super) fn forget_copy(&self, transfer: u64, of: (PeerId, ContentHash)) {
         if self.0.copies_count.load(Ordering::Relaxed) > 0 {
             let mut copies = lock(&self.0.copies);
-            copies.remove(&(peer, hash));
+            if let Some(limits) = copies.get_mut(&of) {
+                limits.remove(&transfer);
+                if limits.is_empty() {
+                    copies.remove(&of);
+                }
+            }
             self.0.copies_count.store(copies.len(), Ordering::Relaxed);
         }
     }
@@ -227,7 +236,10 @@ impl Limits {
         if self.0.copies_count.load(Ordering::Relaxed) == 0 {
             return None;
         }
-        lock(&self.0.copies).get(&of).cloned()
+        let copies = lock(&self.0.copies);
+        let limits = copies.get(&of)?.values();
+        // Of several the lowest.
+        limits.min_by_key(|own| own.rate().unwrap_or(u64::MAX)).cloned()
     }
 
     fn apply(&self, words: &Words) {
@@ -332,7 +344,10 @@ mod tests {
         limits.set_configured(None, Some(8 * MIB));
         assert_eq!(u64::from(download.step()), 2 * GROUP);
         own.set(Some(64 << 10));
-        assert_eq!(u64::from(download.step()), GROUP);
+        assert_eq!(download.step(), 4 << 10);
+        own.set(Some(1000 << 10));
+        assert_eq!(download.step(), 32 << 10);
+        own.set(Some(64 << 10));
         assert!(download.may_ask(1 << 20) && !download.may_ask(1));
         own.set(None);
         limits.set_configured(None, None);
@@ -345,10 +360,15 @@ mod tests {
         let (peer, hash) = (PeerId::of_spki(b"a"), ContentHash::of(b"a"));
         let upload = limits.upload(peer, hash);
         assert_eq!(upload.slice(), None);
-        limits.limit_copy(peer, hash, Arc::new(Bucket::new(Some(MIB))));
+        limits.limit_copy(1, (peer, hash), Arc::new(Bucket::new(Some(MIB))));
         assert_eq!(upload.slice(), Some(16 << 10));
         assert_eq!(limits.upload(PeerId::of_spki(b"b"), hash).slice(), None);
-        limits.forget_copy(peer, hash);
+        // Another transfer that follows the same copy has a limit of its own.
+        limits.limit_copy(2, (peer, hash), Arc::new(Bucket::new(Some(2 * MIB))));
+        assert_eq!(upload.slice(), Some(16 << 10));
+        limits.forget_copy(1, (peer, hash));
+        assert_eq!(upload.slice(), Some(32 << 10));
+        limits.forget_copy(2, (peer, hash));
         assert_eq!(upload.slice(), None);
     }
 }

@@ -3,10 +3,11 @@
 
 mod givers;
 mod state;
+mod users;
 mod waiting;
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -43,14 +44,13 @@ pub struct Transfer {
     pub id: u64,
     /// What it does.
     pub job: Job,
-    /// The Unix user who began it; none for one that another peer asked for.
-    pub uid: Option<u32>,
     /// When it began.
     pub began_at: Timestamp,
     /// What it is worth against others that wait for a turn.
     pub(super) rank: Arc<Rank>,
     /// Its own limit.
     pub(super) limit: Arc<Bucket>,
+    users: watch::Sender<BTreeSet<u32>>,
     progress: watch::Sender<Progress>,
     intent: watch::Sender<Intent>,
     patient: AtomicBool,
@@ -72,7 +72,7 @@ pub struct Transfer {
 }
 
 impl Transfer {
-    /// A transfer that waits for its turn.
+    /// A transfer that waits for its turn, for this user; for none when another peer asked for it.
     #[must_use]
     pub fn new(id: u64, job: Job, uid: Option<u32>) -> Self {
         let now = Timestamp::now();
@@ -85,12 +85,18 @@ impl Transfer {
             size: job.size(),
             hash: job.hash(),
         };
-        Self::resumed_as(id, job, uid, now, progress)
+        Self::resumed_as(id, job, uid.into_iter().collect(), now, progress)
     }
 
     /// A transfer as it was before a restart.
     #[must_use]
-    pub fn resumed_as(id: u64, job: Job, uid: Option<u32>, began_at: Timestamp, progress: Progress) -> Self {
+    pub fn resumed_as(
+        id: u64,
+        job: Job,
+        users: BTreeSet<u32>,
+        began_at: Timestamp,
+        progress: Progress,
+    ) -> Self {
         let intent = match progress.state {
             State::Paused => Intent::Pause,
             _ => Intent::Run,
@@ -98,10 +104,10 @@ impl Transfer {
         Self {
             id,
             job,
-            uid,
             began_at,
             rank: Arc::default(),
             limit: Arc::default(),
+            users: watch::Sender::new(users),
             progress: watch::Sender::new(progress),
             intent: watch::Sender::new(intent),
             patient: AtomicBool::new(false),
