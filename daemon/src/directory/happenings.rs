@@ -207,7 +207,10 @@ mod tests {
         let file = r#""publication":{"id":"00000000-0000-0000-0000-000000000001","owner":"ana","name":"x","version":1,
             "hash":"HASH","size":1,"visibility":"public","published_at":"2026-01-01T00:00:00Z"}"#;
         let file = file.replace("HASH", &"ab".repeat(32));
-        let peer = format!(r#""peer_id":"{}","peer":"gpu1","user":"ana""#, PeerId::of_spki(b"gpu1"));
+        let peer = format!(
+            r#""peer_id":"{}","peer":"gpu1","user":"ana""#,
+            PeerId::of_spki(b"gpu1")
+        );
         let group = r#""group":"lab","user":"ana""#;
         for (word, about) in [
             ("file.published", file.as_str()),
