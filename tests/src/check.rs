@@ -1,5 +1,10 @@
 //! Looking at what the programs printed; and what a test says that cannot look.
 
+use std::{
+    io::{Read, Write},
+    net::TcpStream,
+};
+
 use serde_json::Value;
 
 use crate::wait;
@@ -12,6 +17,21 @@ pub fn not_tested(why: &str) {
     let all = std::env::var_os("CI").is_some_and(|value| !value.is_empty());
     assert!(!all, "NOT TESTED, and CI is set: {why}");
     eprintln!("NOT TESTED: {why}");
+}
+
+/// The page of figures that a program with `[metrics] listen` on this port gives.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn figures(port: u16) -> String {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("the figures");
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .expect("a request");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("an answer");
+    page
 }
 
 /// The object has all these fields, `null` or not.

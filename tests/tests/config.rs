@@ -8,7 +8,7 @@ use std::{
 };
 
 use p2p_service::config::Entry;
-use p2p_tests::{Directory, Peer, World, process::program, wait};
+use p2p_tests::{Directory, Peer, World, control::Control, process::program, wait};
 use rustix::process::Signal;
 
 const PROGRAMS: [(&str, &[&str], &str); 2] = [
@@ -227,6 +227,18 @@ fn a_reload_of_p2pd_changes_what_can_change_and_names_the_rest() {
     assert!(
         restart.contains("peer.listen [") && restart.ends_with("(systemctl restart p2pd)"),
         "{restart}"
+    );
+    let events = Control::of(&peer);
+    let told = events
+        .watch("0")
+        .until("config.reloaded")
+        .pop()
+        .expect("an event");
+    assert!(
+        told.message
+            .starts_with("configuration read again: changed peer.advertise, control.shared_session, ")
+            && told.message.ends_with("; a restart is needed for peer.listen"),
+        "{told:?}"
     );
     // And it counts.
     assert_eq!(peer.json(&["status"])["store"]["max_bytes"], 4 << 20);

@@ -26,7 +26,12 @@ fn on_small_disk(world: &World, name: &str) -> Option<(SmallDisk, Peer)> {
 /// The line in `status` is there, or is not.
 fn says_full(peer: &Peer) -> bool {
     let status = peer.json(&["status"]);
-    entry(&status["health"], "code", "disk_full").is_some()
+    let line = entry(&status["health"], "code", "disk_full");
+    assert!(
+        line.is_none_or(|line| line["fix"] == "p2pctl rm FILE"),
+        "{line:?}"
+    );
+    line.is_some()
 }
 
 #[test]

@@ -244,6 +244,11 @@ fn damage_and_its_mending_are_told() {
         last(&events, "file.healed").message,
         "ana/scan.tar@1 is whole again"
     );
+    let found = types(&events)
+        .iter()
+        .filter(|kind| **kind == "file.damaged")
+        .count();
+    assert_eq!(found, 1, "{events:?}");
     assert!(
         !types(&events).contains(&"file.stored"),
         "it was held all the time: {events:?}"
@@ -294,6 +299,15 @@ fn runs(peer: &Peer, uid: u32, args: &[&str], stdin: &str) {
     assert!(output.status.success(), "{uid} {args:?}: {output:?}");
 }
 
+/// Until the ends of so many transfers are told: a command that has ended may be ahead of that.
+fn until_done(peer: &Peer, transfers: usize) {
+    let control = Control::of(peer);
+    let mut watching = control.watch("0");
+    for _ in 0..transfers {
+        watching.until("transfer.done");
+    }
+}
+
 /// A world with a peer that everybody may reach, logged in by this user; none where users cannot be played.
 fn machine(uid: u32) -> Option<World> {
     if !rustix::process::geteuid().is_root() {
@@ -302,6 +316,8 @@ fn machine(uid: u32) -> Option<World> {
     }
     let mut world = World::start(&[]);
     let peer = world.peer("a", "");
+    // Who answers has all its sockets.
+    peer.json(&["status"]);
     for folder in [world.folder.path(), &peer.folder, &peer.folder.join("run")] {
         fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("a folder");
     }
@@ -331,6 +347,7 @@ fn of_the_machines_session_all_hear_of_files_and_of_transfers_who_began_them() {
     let a = &world.peers[0];
     runs(a, NOBODY, &["upload", "-", "--name", "his.txt"], "his");
     runs(a, SOMEBODY, &["upload", "-", "--name", "hers.txt"], "hers");
+    until_done(a, 2);
     world.directory.process.kill();
     let done = |heard: &[String]| {
         heard
@@ -360,6 +377,7 @@ fn of_a_personal_session_others_hear_no_names() {
     let Some(mut world) = machine(NOBODY) else { return };
     let a = &world.peers[0];
     runs(a, NOBODY, &["upload", "-", "--name", "his.txt"], "his");
+    until_done(a, 1);
     world.directory.process.kill();
     let heard = hears(a, SOMEBODY, "directory.away");
     let kinds: Vec<&str> = heard.iter().filter_map(|line| line.split(' ').next()).collect();
@@ -432,7 +450,8 @@ fn what_happens_elsewhere_is_told_once_and_on_after_a_restart() {
     );
     // What happened while a daemon was off is told when it is back, after what it told before.
     b.login(&world.directory, &world.ana);
-    publisher.until("peer.online");
+    let back = publisher.until("peer.online");
+    assert!(!types(&back).contains(&"peer.offline"), "once: {back:?}");
     let known = heard.last().expect("an event").id.clone();
     a.process.kill();
     b.upload(&source);

@@ -257,6 +257,7 @@ fn a_holder_whose_port_swallows_everything_is_named_and_never_transferring() {
     });
     let message = line["message"].as_str().unwrap_or_default();
     assert!(message.contains("a does not answer"), "{line}");
+    assert_eq!(line["fix"], "p2pctl transfers");
     // It is tried again and again, and has been waiting since then all the same.
     let (state, since) = is_told_truly(b);
     assert_eq!(state, "waiting");

@@ -7,8 +7,9 @@ use p2p_proto::v1::HealthLine;
 use p2p_tests::{
     Peer, World,
     calls::Calls,
-    check::until_online,
+    check::{figures, until_online},
     machine::{Clock, SmallDisk},
+    process::free_port,
     wait,
 };
 use rustix::process::Signal;
@@ -188,6 +189,36 @@ fn little_room_is_told_of_before_there_is_none() {
         "{low:?}"
     );
     assert_eq!(low.fix, "p2pctl rm FILE");
+}
+
+#[test]
+fn what_the_disk_refuses_is_told_of_and_counted() {
+    let world = World::start(&[]);
+    let port = free_port();
+    let config = format!("[metrics]\nlisten = \"127.0.0.1:{port}\"\n");
+    let mut a = in_world(&world, world.peer("a", &config));
+    let (source, hash) = world.file("scan.tar", 1, MIB);
+    a.upload(&source);
+    assert_eq!(Calls::of(&a).health("store_fault"), []);
+    // What it is verified with is no file any more, and is not open yet.
+    assert_eq!(a.process.stop(), Some(0));
+    let layer = a.folder.join("state/store/layer").join(&hash[..2]).join(&hash);
+    fs::remove_file(&layer).expect("a layer");
+    fs::create_dir(&layer).expect("a folder");
+    a.restart();
+    let out = world.path("out.tar");
+    assert_ne!(a.ctl(&["download", "scan.tar", "-o", &text(&out)]).code, 0);
+    let fault = line(&a, "store_fault");
+    assert_eq!(
+        (fault.level.as_str(), fault.fix.as_str()),
+        ("warning", "sudo dmesg -T | tail")
+    );
+    assert!(fault.message.ends_with("; look at the disk"), "{fault:?}");
+    let page = figures(port);
+    let counted = page
+        .lines()
+        .find_map(|line| line.strip_prefix("p2pd_disk_faults_total "));
+    assert!(counted.is_some_and(|count| count != "0"), "{page}");
 }
 
 /// A daemon of the system, whose group is this one.

@@ -273,6 +273,29 @@ fn the_figures_of_p2pd_are_as_documented_and_move() {
 }
 
 #[test]
+fn what_fails_and_what_is_given_up_is_counted() {
+    let mut world = World::start(&["b"]);
+    let port = free_port();
+    let a = world.peer("a", &format!("[metrics]\nlisten = \"127.0.0.1:{port}\"\n"));
+    a.login(&world.directory, &world.ana);
+    let (file, _) = world.file("scan.tar", 1, 1 << 20);
+    world.peers[0].upload(&file);
+    assert_eq!(world.peers[0].process.stop(), Some(0));
+    let _ = a.fails(7, &["fetch", "scan.tar"]);
+    let waiting = a.begin(&["fetch", "scan.tar", "--wait"]);
+    let id = a.until_download("scan.tar", "waiting", wait::SOON)["id"].clone();
+    a.json(&["cancel", id.as_str().expect("an id")]);
+    let _ = waiting.end();
+    world.directory.process.kill();
+    wait::until("what failed", wait::SOON, || {
+        let page = page(port);
+        let ended = |how: &str| page.get(&format!("p2pd_transfers_ended_total{{outcome=\"{how}\"}}"));
+        let pings = page.get("p2pd_pings_total{outcome=\"failed\"}");
+        ((ended("done"), ended("failed"), ended("cancelled")) == (0.0, 1.0, 1.0) && pings > 0.0).then_some(())
+    });
+}
+
+#[test]
 fn the_figures_of_the_directory_are_as_documented_and_move() {
     let port = free_port();
     let metrics = format!("[metrics]\nlisten = \"127.0.0.1:{port}\"\n");

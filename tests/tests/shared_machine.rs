@@ -93,6 +93,14 @@ impl Machine {
         answer.err
     }
 
+    /// The codes of the health lines that this user sees.
+    fn health(&self, uid: u32) -> String {
+        let status = self.is_done(uid, &["status"]);
+        let lines = status["health"].as_array().expect("a list").iter();
+        let codes: Vec<&str> = lines.filter_map(|line| line["code"].as_str()).collect();
+        codes.join(" ")
+    }
+
     /// The names of this user's transfers.
     fn transfers(&self, uid: u32) -> Vec<String> {
         let all = self.is_done(uid, &["transfers"]);
@@ -215,6 +223,49 @@ fn a_shared_session_is_for_all_and_its_users_to_end() {
     machine.is_refused(SOMEBODY, &["logout"]);
     assert_eq!(machine.logs_in(SOMEBODY).code, 5);
     assert_eq!(machine.runs(NOBODY, &["logout"], "").code, 0);
+}
+
+#[test]
+fn of_a_personal_session_the_health_names_nothing_to_others() {
+    let Some(machine) = Machine::start("") else { return };
+    assert_eq!(machine.logs_in(NOBODY).code, 0);
+    let gone = machine.world.peer("gone", "");
+    gone.login(&machine.world.directory, &machine.world.ana);
+    let (far, _) = machine.world.file("far.txt", 1, 1000);
+    gone.upload(&far);
+    assert_eq!(machine.uploads(NOBODY, "his.txt").code, 0);
+    for stored in machine.peer.stored() {
+        fs::write(stored, "").expect("a stored content");
+    }
+    assert_eq!(machine.runs(NOBODY, &["verify"], "").code, 10);
+    drop(gone);
+    let fetch = ["fetch", "far.txt", "--wait", "--timeout", "1s"];
+    assert_eq!(machine.runs(NOBODY, &fetch, "").code, 12);
+    let all = machine.is_done(NOBODY, &["transfers"]);
+    let id = check::entry(&all["transfers"], "name", "far.txt").expect("a transfer")["id"].clone();
+    let id = id.as_str().expect("an id");
+    machine.is_done(NOBODY, &["limit", "--down", "1MiB", id]);
+    let codes = |uid| machine.health(uid);
+    let his = [
+        "content_damaged",
+        "limits_in_force",
+        "peer_unreachable",
+        "transfer_stalled",
+    ];
+    for uid in [NOBODY, ROOT] {
+        wait::until("all the lines", wait::SOON, || {
+            let codes = codes(uid);
+            his.iter().all(|code| codes.contains(*code)).then_some(())
+        });
+    }
+    assert_eq!(codes(SOMEBODY), "");
+    // That nobody is logged in is for all to know, why it is not.
+    let directory = &machine.world.directory;
+    directory.command(&["admin", "user", "disable", "ana"], None);
+    wait::until("the end of the session", wait::SOON, || {
+        codes(NOBODY).contains("session_ended").then_some(())
+    });
+    assert_eq!(codes(SOMEBODY), "");
 }
 
 /// Another directory, and an account there.

@@ -9,10 +9,11 @@ use p2p_daemon::{
 };
 use p2p_proto::{DATA_ALPN, FailureKind, GRPC_ALPN, PeerIdentity};
 use p2p_tests::{
-    Peer, World, data,
+    Peer, World, check, data,
     forge::{self, Identity, Named},
     line::{FIRST, Line, reads},
     meddler::Meddler,
+    process::free_port,
     visitor::{Visitor, address_of, id_of},
     wait,
 };
@@ -93,8 +94,10 @@ fn ca_itself(ca: &str, key: &rcgen::KeyPair) -> Identity {
 
 #[test]
 fn without_a_protocol_not_one_byte_comes() {
-    let world = World::start(&["a"]);
-    let a = &world.peers[0];
+    let world = World::start(&[]);
+    let port = free_port();
+    let a = &world.peer("a", &format!("[metrics]\nlisten = \"127.0.0.1:{port}\"\n"));
+    a.login(&world.directory, &world.ana);
     let (source, _) = world.file("scan.tar", 1, 600 * KIB);
     a.upload(&source);
     let visitor = Visitor::log_in(&world.directory, &world.ana, "visitor", &[]);
@@ -108,6 +111,11 @@ fn without_a_protocol_not_one_byte_comes() {
         assert!(heard.is_empty(), "{protocols:?}: {heard:?}");
     }
     reads(&visitor, a, &located.publication, &located.grant);
+    let figures = check::figures(port);
+    let counted = figures
+        .lines()
+        .find_map(|line| line.strip_prefix("p2pd_connections_refused_total{reason=\"not_allowed\"} "));
+    assert!(counted.is_some_and(|count| count != "0"), "{figures}");
 }
 
 #[test]

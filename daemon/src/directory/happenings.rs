@@ -216,6 +216,34 @@ mod tests {
     }
 
     #[test]
+    fn what_concerns_a_peer_has_a_type_here() {
+        let file = r#""publication":{"id":"00000000-0000-0000-0000-000000000001","owner":"ana","name":"x","version":1,
+            "hash":"HASH","size":1,"visibility":"public","published_at":"2026-01-01T00:00:00Z"}"#;
+        let file = file.replace("HASH", &"ab".repeat(32));
+        let peer = format!(
+            r#""peer_id":"{}","peer":"gpu1","user":"ana""#,
+            PeerId::of_spki(b"gpu1")
+        );
+        let group = r#""group":"lab","user":"ana""#;
+        for (word, about) in [
+            ("file.published", file.as_str()),
+            ("file.withdrawn", &file),
+            ("file.changed", &file),
+            ("peer.online", &peer),
+            ("peer.offline", &peer),
+            ("peer.revoked", &peer),
+            ("peer.allowed", &peer),
+            ("group.joined", group),
+            ("group.left", group),
+        ] {
+            let said = format!(r#"{{"type":"{word}",{about}}}"#);
+            let said: Said = serde_json::from_str(&said).unwrap();
+            let meant = meant(said, PeerId::of_spki(b"own")).unwrap();
+            assert_eq!(meant.word(), word);
+        }
+    }
+
+    #[test]
     fn what_this_build_does_not_know_is_left_out() {
         let of_tomorrow = r#"{"id":"00000000-0000-0000-0000-000000000001","at":"2026-01-01T00:00:00Z",
             "type":"peer.painted","colour":"red"}"#;

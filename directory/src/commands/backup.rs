@@ -282,6 +282,22 @@ mod tests {
     }
 
     #[test]
+    fn the_deny_list_of_a_copy_is_another_one_than_the_databases() {
+        let (_folder, config) = folders();
+        let (database, copy) = (config.database_file(), config.state_dir.join("copy.db"));
+        let version = async |file: &Path| {
+            let options = SqliteConnectOptions::new().filename(file);
+            let mut db = SqliteConnection::connect_with(&options).await.unwrap();
+            let row = sqlx::query("SELECT CAST(value AS INTEGER) FROM meta WHERE key = 'deny_version'");
+            row.fetch_one(&mut db).await.unwrap().get::<i64, _>(0)
+        };
+        runtime().unwrap().block_on(async {
+            copy_database(&database, &copy).await.unwrap();
+            assert!(version(&copy).await > version(&database).await);
+        });
+    }
+
+    #[test]
     fn one_that_is_given_up_or_fails_leaves_nothing() {
         let (folder, config) = folders();
         let out = folder.path().join("out");

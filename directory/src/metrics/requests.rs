@@ -120,3 +120,29 @@ impl Requests {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_refused_is_counted_by_its_reason() {
+        let requests = Requests::default();
+        let answered = |route, status| requests.add(route, "POST", status, Duration::ZERO);
+        answered("/api/v1/ping", StatusCode::TOO_MANY_REQUESTS);
+        answered("/api/v1/login", StatusCode::TOO_MANY_REQUESTS);
+        answered("/api/v1/login", StatusCode::UNAUTHORIZED);
+        // A session that has ended is no login.
+        answered("/api/v1/ping", StatusCode::UNAUTHORIZED);
+        let mut page = Page::new("x", "0");
+        requests.write(&mut page);
+        let text = page.into_text();
+        for line in [
+            "x_rate_limited_total 2",
+            "x_logins_refused_total 1",
+            "x_requests_total{route=\"/api/v1/ping\",method=\"POST\",status=\"4xx\"} 2",
+        ] {
+            assert!(text.lines().any(|written| written == line), "{line}: {text}");
+        }
+    }
+}

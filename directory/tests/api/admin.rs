@@ -6,12 +6,15 @@ use axum::http::Method;
 use p2p_directory::{
     admin::{
         client::AdminClient,
-        types::{AddUser, Secret, SetPassword, USERS, User, UserWithPassword, Users},
+        types::{
+            AddToGroup, AddUser, GROUPS, PEERS, Revoked, STATUS, Secret, SetPassword, Status, USERS, User,
+            UserWithPassword, Users,
+        },
     },
     app::App,
     clock::SystemClock,
 };
-use p2p_proto::{FailureKind, rest::session::LoginRequest};
+use p2p_proto::{FailureKind, index::HoldState, rest::session::LoginRequest};
 use rcgen::KeyPair;
 
 use crate::support::{Directory, login_request};
@@ -52,6 +55,38 @@ async fn a_made_password_is_told_once_and_works() {
 }
 
 #[tokio::test]
+async fn the_status_counts_what_there_is() {
+    let directory = Directory::with_users(&["ana", "bob", "cy"]).await;
+    let counts = async || {
+        let status: Status = directory.admin.call(Method::GET, STATUS).await.unwrap();
+        (
+            [status.accounts, status.accounts_disabled, status.groups],
+            [status.peers_online, status.peers_known, status.peers_revoked],
+            [status.sessions, status.publications, status.holds],
+            status.events,
+        )
+    };
+    assert_eq!(counts().await, ([3, 0, 0], [0, 0, 0], [0, 0, 0], 3));
+    let mut ana = directory.peer("ana", "ws1").await;
+    directory.peer("bob", "ws2").await;
+    directory.peer("cy", "ws3").await;
+    let file = ana.put("open", "open").await;
+    ana.put("other", "other").await;
+    ana.hold(&[file.id], HoldState::Complete).await;
+    let group = AddToGroup {
+        name: "lab".parse().unwrap(),
+        users: Vec::new(),
+    };
+    directory.admin.tell(GROUPS, &group).await.unwrap();
+    assert_eq!(counts().await, ([3, 0, 1], [3, 3, 0], [3, 2, 1], 8));
+    let path = format!("{USERS}/cy/disable");
+    let _: User = directory.admin.call(Method::POST, &path).await.unwrap();
+    let path = format!("{PEERS}/ws2/revoke");
+    let _: Revoked = directory.admin.call(Method::POST, &path).await.unwrap();
+    assert_eq!(counts().await, ([3, 1, 1], [1, 3, 1], [1, 2, 1], 12));
+}
+
+#[tokio::test]
 async fn accounts_are_listed_changed_and_removed() {
     let directory = Directory::with_users(&["bob", "ana"]).await;
     let users: Users = directory.admin.call(Method::GET, USERS).await.unwrap();
@@ -87,7 +122,7 @@ async fn accounts_are_listed_changed_and_removed() {
 
 #[tokio::test]
 async fn a_removed_account_takes_its_files_along() {
-    use p2p_proto::{index::HoldState, rest::problem::ProblemKind};
+    use p2p_proto::rest::problem::ProblemKind;
     let directory = Directory::with_users(&["ana", "bob"]).await;
     let (ana, mut bob) = (
         directory.peer("ana", "ws1").await,

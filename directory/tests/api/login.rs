@@ -14,7 +14,10 @@ use p2p_proto::{
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair, PublicKeyData};
 use x509_parser::extensions::GeneralName;
 
-use crate::support::{Directory, good, login_request, problem, problem_kind};
+use crate::{
+    log::Log,
+    support::{Directory, good, login_request, problem, problem_kind},
+};
 
 #[tokio::test]
 async fn a_good_login_says_everything() {
@@ -41,6 +44,24 @@ async fn a_good_login_says_everything() {
     assert_eq!(login.cluster, directory.state.cluster);
     assert_eq!(login.credentials.ca, directory.state.authority.bundle());
     assert_eq!(login.credentials.grant_keys, directory.state.grants.keys());
+}
+
+#[tokio::test]
+async fn a_password_in_the_wrong_field_is_not_logged() {
+    let log = Log::listen();
+    let directory = Directory::with_users(&["ana"]).await;
+    let key = KeyPair::generate().unwrap();
+    for user in ["Secret words of hers", "ana"] {
+        let request = LoginRequest {
+            password: "wrong words".to_owned(),
+            ..login_request(&key, user, "ws1")
+        };
+        let kind = problem_kind(directory.post_login(&request).await).await;
+        assert_eq!(kind, ProblemKind::BadCredentials);
+    }
+    assert_eq!(log.count("a login was refused"), 2, "{}", log.text());
+    assert_eq!(log.count("(no account name)") + log.count("account=ana"), 2);
+    assert_eq!(log.count("Secret words") + log.count("wrong words"), 0);
 }
 
 #[tokio::test]

@@ -8,8 +8,9 @@ use p2p_proto::{
     v1::{HaveRequest, HelloRequest},
 };
 use p2p_tests::{
-    Peer, World, data, http2,
+    Peer, World, check, data, http2,
     line::{FIRST, Line, reads},
+    process::free_port,
     visitor::{Visitor, address_of, id_of},
     wait,
 };
@@ -34,11 +35,17 @@ struct Port {
     good: Visitor,
     bad: Visitor,
     located: LocateResponse,
+    /// Where a tells its figures.
+    figures: u16,
 }
 
 impl Port {
     fn start() -> Self {
-        let world = World::start(&["a"]);
+        let mut world = World::start(&[]);
+        let figures = free_port();
+        let a = world.peer("a", &format!("[metrics]\nlisten = \"127.0.0.1:{figures}\"\n"));
+        a.login(&world.directory, &world.ana);
+        world.peers.push(a);
         let (source, _) = world.file("scan.tar", 1, 40 * MIB);
         world.peers[0].upload(&source);
         let good = Visitor::log_in(&world.directory, &world.ana, "good", &[]);
@@ -49,6 +56,7 @@ impl Port {
             good,
             bad,
             located,
+            figures,
         }
     }
 
@@ -155,6 +163,9 @@ fn one_peer_has_so_many_connections_and_no_more() {
         process.log()
     );
     assert_eq!(process.said("a read was refused"), 1, "{}", process.log());
+    let figures = check::figures(port.figures);
+    let refused = "p2pd_connections_refused_total{reason=\"too_many\"} 40";
+    assert!(figures.lines().any(|line| line == refused), "{figures}");
     port.serves();
     drop(lines);
     before.after(process);
