@@ -1,5 +1,5 @@
-//! What an administrator does, and what others change, is told in the events of those whom it concerns, once and at nobody
-//! else's.
+//! What an administrator does, what others change and what one does oneself is told in the events of those whom it
+//! concerns, once, and in nobody else's.
 
 use p2p_proto::v1::Event;
 use p2p_tests::{World, control::Control};
@@ -15,7 +15,7 @@ fn only<'a>(events: &'a [Event], kind: &str) -> &'a str {
 fn groups_peers_and_visibilities_are_told_to_whom_they_concern() {
     let world = World::start(&["a"]);
     let a = &world.peers[0];
-    let (bobs, _) = world.stranger("b", "bob");
+    let (bobs, account) = world.stranger("b", "bob");
     let lost = world.peer("lost", "");
     lost.login(&world.directory, &world.ana);
     let (ana, bob) = (Control::of(a), Control::of(&bobs));
@@ -49,6 +49,13 @@ fn groups_peers_and_visibilities_are_told_to_whom_they_concern() {
     ] {
         assert_eq!(only(&heard, kind), said);
     }
+
+    // What he does himself is told once, too.
+    bobs.json(&["logout"]);
+    bobs.login(&world.directory, &account);
+    let heard = his.until("session.began");
+    assert_eq!(only(&heard, "session.ended"), "bob is logged out");
+    assert_eq!(only(&heard, "session.began"), "logged in to 127.0.0.1 as bob");
 
     let heard = anas.until("peer.allowed");
     assert_eq!(only(&heard, "file.changed"), "ana/plan.tar@1 is public now");
