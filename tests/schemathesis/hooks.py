@@ -74,10 +74,11 @@ GOOD = {
             "index_id": "018f0000-0000-7000-8000-000000000003",
             "after_seq": 0,
             "seq": 0,
-            "digest": "0" * 32,
+            "digest": "0" * 64,
             "changes": [],
         }
     },
+    "POST /copies": {"body": {"publications": [PUBLICATION]}},
     "POST /upload": {"body": {"publication": PUBLICATION, "copies": 1}},
     "POST /reports": {"body": {"publication": PUBLICATION, "holder": "cd" * 32, "fault": "bytes"}},
     "GET /download": {"query": {"ref": "scan.tar"}},
