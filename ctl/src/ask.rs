@@ -1,6 +1,6 @@
 //! Questions to the person at the terminal: a line with the few keys that people expect, a password that is not shown, a
 //! path that Tab completes. Owns the terminal's settings while it waits for an answer and puts them back, whatever ends
-//! the wait; after a SIGKILL the shell does.
+//! or stops the wait (Ctrl-Z); after a SIGKILL the shell does.
 
 mod keys;
 mod paths;
@@ -17,20 +17,28 @@ pub(crate) use paths::path_of;
 use rustix::{
     fs::OFlags,
     io::Errno,
+    process::{Signal, kill_current_process_group},
     termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios},
 };
-use tokio::{io::AsyncReadExt, net::unix::pipe};
+use tokio::{
+    io::AsyncReadExt,
+    net::unix::pipe,
+    signal::unix::{SignalKind, signal},
+};
 use zeroize::Zeroizing;
 
 use crate::{
     context::Context,
     exit::io_failure,
     output::{
-        one_line,
+        is_dumb, one_line,
         screen::Size,
         width::{shorten, width},
     },
 };
+
+/// No key, in the terminal's settings.
+const DISABLED: u8 = 0;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,14 +97,14 @@ impl Terminal {
         question: &str,
         wanted: Wanted,
     ) -> Result<Option<Zeroizing<String>>, Failure> {
-        let _quiet =
+        let quiet =
             Quiet::new(&self.screen).map_err(|error| io_failure("cannot ask on the terminal", &error))?;
         self.write(question)?;
         let prompt = question.rsplit('\n').next().unwrap_or(question);
         let asked = tokio::select! {
             biased;
             why = ctx.interrupted() => Err(why),
-            answer = self.read(prompt, wanted) => answer,
+            answer = self.read(prompt, wanted, &quiet) => answer,
         };
         self.ended = matches!(asked, Ok(None));
         self.write("\n")?;
@@ -108,17 +116,39 @@ impl Terminal {
         self.ended
     }
 
-    async fn read(&mut self, prompt: &str, wanted: Wanted) -> Result<Option<Zeroizing<String>>, Failure> {
+    async fn read(
+        &mut self,
+        prompt: &str,
+        wanted: Wanted,
+        quiet: &Quiet,
+    ) -> Result<Option<Zeroizing<String>>, Failure> {
+        let failed = |error| io_failure("cannot ask on the terminal", &error);
+        let mut continued = signal(SignalKind::from_raw(Signal::CONT.as_raw())).map_err(failed)?;
         let mut line = Line::default();
         loop {
             // One at a time: what is typed ahead is for whoever reads next.
             let mut byte = [0];
-            match self.keyboard.read(&mut byte).await {
+            let read = tokio::select! {
+                biased;
+                // Whoever had the terminal meanwhile has written to it, and may have made it show what is typed.
+                Some(()) = continued.recv() => {
+                    quiet.begin().map_err(failed)?;
+                    let shown = if wanted == Wanted::Secret { "" } else { line.text() };
+                    self.write(&format!("\r{prompt}{}", one_line_kept(shown)))?;
+                    continue;
+                }
+                read = self.keyboard.read(&mut byte) => read,
+            };
+            match read {
                 Ok(1) => {}
                 // The terminal is gone.
                 Ok(_) => return Ok(None),
                 Err(error) if Errno::from_io_error(&error) == Some(Errno::IO) => return Ok(None),
                 Err(error) => return Err(io_failure("cannot read from the terminal", &error)),
+            }
+            if quiet.stops_by(byte[0]) {
+                quiet.stop().map_err(failed)?;
+                continue;
             }
             let shows = wanted != Wanted::Secret;
             // Of a secret there is no copy.
@@ -166,6 +196,9 @@ impl Terminal {
 
     /// The prompt and the text again, over a text that took so many columns.
     fn redraw(&mut self, prompt: &str, before: usize, text: &str) -> Result<(), Failure> {
+        if is_dumb() {
+            return self.write(&format!("\n{prompt}{}", one_line_kept(text)));
+        }
         let columns = Size::of(&self.screen).columns;
         let rows = (width(prompt) + before).saturating_sub(1) / columns;
         let up = match rows {
@@ -187,7 +220,7 @@ fn one_line_kept(text: &str) -> String {
     framed[1..framed.len() - 1].to_owned()
 }
 
-/// A terminal that gives each key at once and shows none; as it was before, when dropped.
+/// A terminal that gives each key at once, that of a stop too, and shows none; as it was before, when dropped.
 struct Quiet {
     terminal: File,
     before: Termios,
@@ -197,19 +230,52 @@ impl Quiet {
     fn new(terminal: &File) -> io::Result<Self> {
         let terminal = terminal.try_clone()?;
         let before = rustix::termios::tcgetattr(&terminal)?;
-        let mut quiet = before.clone();
+        let quiet = Self { terminal, before };
+        quiet.begin()?;
+        Ok(quiet)
+    }
+
+    fn begin(&self) -> io::Result<()> {
+        let mut quiet = self.before.clone();
         quiet.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
         quiet.special_codes[SpecialCodeIndex::VMIN] = 1;
         quiet.special_codes[SpecialCodeIndex::VTIME] = 0;
-        rustix::termios::tcsetattr(terminal.as_fd(), OptionalActions::Now, &quiet)?;
-        Ok(Self { terminal, before })
+        quiet.special_codes[SpecialCodeIndex::VSUSP] = DISABLED;
+        Ok(rustix::termios::tcsetattr(
+            self.terminal.as_fd(),
+            OptionalActions::Now,
+            &quiet,
+        )?)
+    }
+
+    fn end(&self) -> io::Result<()> {
+        let before = &self.before;
+        Ok(rustix::termios::tcsetattr(
+            &self.terminal,
+            OptionalActions::Now,
+            before,
+        )?)
+    }
+
+    /// Whether this key is the one that stops a program.
+    fn stops_by(&self, byte: u8) -> bool {
+        let key = self.before.special_codes[SpecialCodeIndex::VSUSP];
+        key != DISABLED && key == byte && self.before.local_modes.contains(LocalModes::ISIG)
+    }
+
+    /// Stops this program and those that it is one command with, as the key does, on a terminal that is as it was. Comes
+    /// back when it is continued, or at once where nobody could.
+    fn stop(&self) -> io::Result<()> {
+        self.end()?;
+        kill_current_process_group(Signal::TSTP)?;
+        self.begin()
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
         // A terminal that is gone needs no settings.
-        let _ = rustix::termios::tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+        let _ = self.end();
     }
 }
 

@@ -14,6 +14,7 @@ pub mod openapi;
 pub mod pattern;
 pub mod peer_id;
 pub mod rest;
+pub mod secret;
 
 /// The generated gRPC messages, clients and servers of package `p2p.v1`.
 #[allow(missing_docs, clippy::all, clippy::pedantic, rust_2018_idioms)]
@@ -27,6 +28,7 @@ pub use file_ref::FileRef;
 pub use hash::ContentHash;
 pub use name::{FileName, GroupName, PeerName, UserName, Visibility};
 pub use peer_id::{PeerId, PeerIdentity};
+pub use secret::Secret;
 
 /// The contracts of package `p2p.v1` themselves: a `google.protobuf.FileDescriptorSet`, encoded.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/p2p.v1.bin"));

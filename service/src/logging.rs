@@ -2,8 +2,8 @@
 //! program that has left its terminal, to journald or to a file ([`file`]). Never to two. What repeats itself is counted
 //! rather than said ([`flood`]).
 //!
-//! A field's name is the same everywhere, and journald's fields are upper case: `PEER`, `CONTENT_HASH`, `TRANSFER`,
-//! `ACCOUNT`.
+//! A field's name is the same everywhere, and journald's fields are upper case: `PEER`, `CONTENT_HASH`, `TRANSFER`, and
+//! `ACCOUNT` of the one that is logged in here.
 
 mod file;
 mod flood;
@@ -145,7 +145,8 @@ pub fn init(variable: &'static str, level: &LogFilter, place: &Place) -> Result<
         Place::Journal => registry.with(journal()?).try_init(),
         Place::StandardError => {
             let terminal = rustix::termios::isatty(std::io::stderr());
-            let colour = terminal && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+            let dumb = env::var_os("TERM").is_some_and(|term| term == "dumb");
+            let colour = terminal && !dumb && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
             registry.with(lines(std::io::stderr, colour)).try_init()
         }
         Place::File(path) => {

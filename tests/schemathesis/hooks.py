@@ -40,13 +40,51 @@ def log_in(csr, name):
 
 
 TOKEN = log_in(MAIN, "schemathesis")
-# Something to find.
+# Something to find, and something to withdraw.
 PUBLICATION, HASH = "018f0000-0000-7000-8000-000000000001", "ab" * 32
-post(
-    "/publications",
-    {"id": PUBLICATION, "name": "scan.tar", "hash": HASH, "size": 7, "visibility": "public"},
-    TOKEN,
-)
+WITHDRAWN = "018f0000-0000-7000-8000-000000000002"
+
+
+def publication(publication_id, name):
+    return {"id": publication_id, "name": name, "hash": HASH, "size": 7, "visibility": "public"}
+
+
+post("/publications", publication(PUBLICATION, "scan.tar"), TOKEN)
+post("/publications", publication(WITHDRAWN, "old.tar"), TOKEN)
+
+# A request that must succeed, of each endpoint for which a made-up one seldom does.
+GOOD = {
+    "POST /login": {
+        "body": {
+            "user": USER,
+            "password": PASSWORD,
+            "peer_name": "leaves",
+            "csr": OTHER,
+            "addresses": [],
+            "api_level": 1,
+        }
+    },
+    "POST /session/renew": {"body": {"csr": MAIN, "api_level": 1}},
+    "POST /me/password": {"body": {"old": PASSWORD, "new": PASSWORD}},
+    "POST /publications": {"body": publication(PUBLICATION, "scan.tar")},
+    "DELETE /publications/{id}": {"path_parameters": {"id": WITHDRAWN}},
+    "POST /publications/{id}/release": {"path_parameters": {"id": PUBLICATION}, "body": {"even_last": True}},
+    "POST /index": {
+        "body": {
+            "index_id": "018f0000-0000-7000-8000-000000000003",
+            "after_seq": 0,
+            "seq": 0,
+            "digest": "0" * 64,
+            "changes": [],
+        }
+    },
+    "POST /copies": {"body": {"publications": [PUBLICATION]}},
+    "POST /upload": {"body": {"publication": PUBLICATION, "copies": 1}},
+    "POST /reports": {"body": {"publication": PUBLICATION, "holder": "cd" * 32, "fault": "bytes"}},
+    "GET /download": {"query": {"ref": "scan.tar"}},
+    "GET /files": {"query": {"ref": "scan.tar"}},
+    "GET /files/{hash}": {"path_parameters": {"hash": HASH}},
+}
 
 
 def whole(value):
@@ -95,6 +133,28 @@ def map_path_parameters(context, parameters):
     if parameters and "id" in parameters and context.operation.path.endswith("/release"):
         parameters["id"] = often(parameters["id"], PUBLICATION, is_uuid)
     return parameters
+
+
+@schemathesis.hook
+def before_add_examples(context, examples):
+    good = GOOD.get(label(context.operation))
+    if good:
+        media_type = {"media_type": "application/json"} if "body" in good else {}
+        # What is added here gets no session by itself, and one that it has is taken for a made-up one.
+        case = context.operation.Case(**good, **media_type, headers={"Authorization": f"Bearer {TOKEN}"})
+        case._has_explicit_auth = True
+        examples.append(case)
+
+
+def label(operation):
+    return f"{operation.method.upper()} {operation.path}"
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    """Tells schemathesis.sh which endpoints are there, and which were seen to succeed."""
+    with open(os.environ["DIRECTORY_CALLS"], "a", encoding="ascii") as calls:
+        calls.write(f"{response.status_code} {label(case.operation)}\n")
 
 
 @schemathesis.auth(refresh_interval=None)

@@ -3,6 +3,7 @@
 //! into the same folder. Any other word in a schema is an error, so that nothing is believed to be checked that is not.
 
 use std::{
+    cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
@@ -17,6 +18,8 @@ const SILENT: [&str; 3] = ["$schema", "$defs", "description"];
 /// All schemas of a folder, by the name of their file without `.json`.
 pub struct Schemas {
     all: BTreeMap<String, Value>,
+    /// Of each object in a schema, by where it is in memory, the fields that values had.
+    present: RefCell<BTreeMap<usize, BTreeSet<String>>>,
 }
 
 impl Schemas {
@@ -35,7 +38,37 @@ impl Schemas {
             strict(name, &schema);
             all.insert(name.to_owned(), schema);
         }
-        Self { all }
+        Self {
+            all,
+            present: RefCell::default(),
+        }
+    }
+
+    /// The fields that may be missing, and were in every value that was checked.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn never_present(&self) -> Vec<String> {
+        let present = self.present.borrow();
+        let mut out = Vec::new();
+        for (name, schema) in &self.all {
+            for place in objects(schema, "") {
+                let words = schema
+                    .pointer(&place)
+                    .and_then(Value::as_object)
+                    .expect("an object");
+                let seen = present.get(&std::ptr::from_ref(words).addr());
+                let missing = |field: &&&str| seen.is_none_or(|seen| !seen.contains(**field));
+                out.extend(
+                    may_be_missing(words)
+                        .iter()
+                        .filter(missing)
+                        .map(|field| format!("{name}{place} {field}")),
+                );
+            }
+        }
+        out
     }
 
     /// Their names.
@@ -104,18 +137,7 @@ impl Schemas {
                     .pointer(&place)
                     .and_then(Value::as_object)
                     .expect("an object");
-                let fields = object.get("properties").and_then(Value::as_object);
-                let required = names(object.get("required"));
-                let missing = |field: &&str| !required.contains(field);
-                if object.get("additionalProperties").is_some() {
-                    found.extend(
-                        fields
-                            .into_iter()
-                            .flat_map(Map::keys)
-                            .map(String::as_str)
-                            .filter(missing),
-                    );
-                }
+                found.extend(may_be_missing(object));
             }
         }
         found
@@ -194,6 +216,10 @@ impl Schemas {
 
     fn fields(&self, file: &str, words: &Map<String, Value>, value: &Value, at: &str) -> Result<(), String> {
         let known = words.get("properties").and_then(Value::as_object);
+        let mut present = self.present.borrow_mut();
+        let seen = present.entry(std::ptr::from_ref(words).addr()).or_default();
+        seen.extend(value.as_object().into_iter().flat_map(Map::keys).cloned());
+        drop(present);
         for (field, inner) in value.as_object().into_iter().flatten() {
             let at = format!("{at}/{field}");
             match known.and_then(|known| known.get(field)) {
@@ -249,6 +275,15 @@ fn objects(value: &Value, at: &str) -> Vec<String> {
     }
 }
 
+/// The fields of this object of a schema that a value may be without.
+fn may_be_missing(object: &Map<String, Value>) -> Vec<&str> {
+    let required = names(object.get("required"));
+    let fields = object.get("properties").and_then(Value::as_object);
+    let closed = fields.filter(|_| object.get("additionalProperties").is_some());
+    let all = closed.into_iter().flat_map(Map::keys).map(String::as_str);
+    all.filter(|field| !required.contains(field)).collect()
+}
+
 fn with(object: &Map<String, Value>, change: impl FnOnce(&mut Map<String, Value>)) -> Value {
     let mut object = object.clone();
     change(&mut object);
@@ -290,72 +325,4 @@ fn list(value: &Value) -> &[Value] {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn schemas() -> Schemas {
-        let held = json!({"type": "object", "required": ["name", "size"], "additionalProperties": false,
-            "properties": {"name": {"type": "string", "pattern": "^[a-z]+$"}, "size": {"$ref": "common.json#/$defs/count"},
-                           "why": {"enum": ["full", null]}}});
-        let list = json!({"type": "object", "required": ["files"], "additionalProperties": false,
-            "properties": {"files": {"type": "array", "items": {"$ref": "held.json"}},
-                           "by": {"anyOf": [{"type": "null"}, {"const": "ana"}]}}});
-        let common = json!({"$defs": {"count": {"type": "integer", "minimum": 0}}});
-        let all = [("held", held), ("list", list), ("common", common)];
-        Schemas {
-            all: all.map(|(name, schema)| (name.to_owned(), schema)).into(),
-        }
-    }
-
-    #[test]
-    fn what_fits_and_what_does_not() {
-        let schemas = schemas();
-        let good =
-            json!({"files": [{"name": "a", "size": 1}, {"name": "b", "size": 0, "why": null}], "by": "ana"});
-        assert_eq!(schemas.check("list", &good), Ok(()));
-        for (bad, why) in [
-            (json!([]), ": [] is against type \"object\""),
-            (json!({}), ": no files"),
-            (json!({"files": [], "more": 1}), "/more: is not known"),
-            (json!({"files": [{"name": "a"}]}), "/files/0: no size"),
-            (
-                json!({"files": [{"name": "a", "size": -1}]}),
-                "/files/0/size: -1 is against minimum 0",
-            ),
-            (
-                json!({"files": [{"name": "a", "size": 1.5}]}),
-                "/files/0/size: 1.5 is against type \"integer\"",
-            ),
-            (
-                json!({"files": [{"name": "A", "size": 1}]}),
-                "/files/0/name: \"A\" is against pattern \"^[a-z]+$\"",
-            ),
-            (
-                json!({"files": [{"name": "a", "size": 1, "why": "x"}]}),
-                "/files/0/why: \"x\" is against enum [\"full\",null]",
-            ),
-            (
-                json!({"files": [], "by": "bea"}),
-                "/by: \"bea\" is against type \"null\", or /by: \"bea\" is against const \"ana\"",
-            ),
-        ] {
-            assert_eq!(schemas.check("list", &bad), Err(why.to_owned()));
-        }
-        assert!(schemas.unnoticed("list", &good).is_empty());
-    }
-
-    #[test]
-    #[should_panic(expected = "maxLength is not checked here")]
-    fn what_is_not_checked_is_told() {
-        let all = [("x".to_owned(), json!({"maxLength": 3}))].into();
-        let _ = Schemas { all }.check("x", &json!("long"));
-    }
-
-    #[test]
-    #[should_panic(expected = "an object with any fields")]
-    fn an_open_object_is_told() {
-        strict("x", &json!({"items": {"type": "object", "properties": {}}}));
-    }
-}
+mod tests;

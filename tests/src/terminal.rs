@@ -29,6 +29,8 @@ pub struct Terminal {
     child: Child,
     keyboard: File,
     seen: Arc<Mutex<vt100::Parser>>,
+    /// Everything that was written to it.
+    written: Arc<Mutex<Vec<u8>>>,
     /// Shows what is written, as long as anybody has the terminal open.
     reader: JoinHandle<()>,
     rows: u16,
@@ -55,11 +57,13 @@ impl Terminal {
         let child = spawn(command, own);
         let seen = Arc::new(Mutex::new(vt100::Parser::new(rows, columns, SCROLLBACK)));
         let mut screen = File::from(master.try_clone().expect("a descriptor"));
-        let shown = Arc::clone(&seen);
+        let written = Arc::default();
+        let (shown, kept) = (Arc::clone(&seen), Arc::<Mutex<Vec<u8>>>::clone(&written));
         let reader = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             // The end of the terminal is an error, as Linux tells it.
             while let Ok(count @ 1..) = screen.read(&mut bytes) {
+                kept.lock().expect("bytes").extend_from_slice(&bytes[..count]);
                 shown.lock().expect("a screen").process(&bytes[..count]);
             }
         });
@@ -67,6 +71,7 @@ impl Terminal {
             child,
             keyboard: File::from(master),
             seen,
+            written,
             reader,
             rows,
         }
@@ -105,6 +110,15 @@ impl Terminal {
         }
         let text = lines.join("\n");
         text.trim_end().to_owned()
+    }
+
+    /// Every byte that was written to it, what it obeyed too.
+    ///
+    /// # Panics
+    /// Never.
+    #[must_use]
+    pub fn written(&self) -> String {
+        String::from_utf8_lossy(&self.written.lock().expect("bytes")).into_owned()
     }
 
     /// Something on the screen has a colour of its own.

@@ -61,7 +61,7 @@ impl Visitor {
         let ca = fs::read_to_string(directory.state().join("ca.pem")).expect("the directory's CA");
         let request = LoginRequest {
             user: account.name.clone(),
-            password: account.password.clone(),
+            password: account.password.clone().into(),
             peer_name: name.parse().expect("a peer name"),
             csr: key.request().expect("a request"),
             addresses: addresses.to_vec(),

@@ -141,6 +141,17 @@ fn says(machine: &Machine, code: i32, command: &str, sentence: &str) {
     );
 }
 
+/// The same to the letter.
+fn says_exactly(machine: &Machine, code: i32, command: &str, sentence: &str) {
+    let output = machine.command("ana", command).stdin(Stdio::null()).output();
+    let output = output.expect("a shell");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(
+        (output.status.code(), &*said),
+        (Some(code), &*format!("p2pctl: {sentence}\n"))
+    );
+}
+
 fn write(machine: &Machine, path: &str, text: &str) {
     fs::write(machine.path(path), text).expect("a file");
 }
@@ -180,6 +191,15 @@ fn until_logged_in(lab: &Lab, password: &str) {
             return None;
         }
         says(ws1, 13, &command, OTHER_CA);
+        let true_one = dir
+            .command("root", "p2p-directory ca-fingerprint")
+            .output()
+            .expect("a shell");
+        let true_one = String::from_utf8_lossy(&true_one.stdout);
+        let sentence = OTHER_CA
+            .replace("sha256:AB…", true_one.trim())
+            .replace("sha256:CD…", &fingerprint);
+        says_exactly(ws1, 13, &command, &sentence);
         Some(())
     });
     write(ws1, "/home/ana/password", "not hers");
@@ -227,6 +247,12 @@ fn each_promised_sentence_is_said_with_every_default() {
         9,
         "p2pctl download scan.tar",
         &TOO_LARGE.replace("/var/lib/p2pd;", "/var/lib/p2pd/store;"),
+    );
+    says_exactly(
+        gpu3,
+        9,
+        "p2pctl download scan.tar",
+        "scan.tar needs 2.9 MiB in /var/lib/p2pd/store; 1.0 MiB usable. Use --no-keep or set store.path",
     );
     for name in ["gpu1", "gpu2"] {
         lab.machine(name).runs("ana", "p2pctl fetch scan.tar");

@@ -57,6 +57,15 @@ fn a_fetch_makes_a_holder() {
         (&held["state"], &held["size"]),
         (&json!("complete"), &json!(SIZE))
     );
+    assert_eq!(held["copies_known"], 2);
+    let table = a.ctl(&["list"]).text();
+    let columns: Vec<&str> = table
+        .lines()
+        .nth(1)
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    assert_eq!(columns[columns.len() - 2..], ["2", "complete"], "{table}");
     let hit = &a.json(&["search"])["files"][0];
     assert_eq!(
         (&hit["holders_online"], &hit["holders_total"]),

@@ -36,6 +36,12 @@ fn the_new_password_counts_and_the_session_stays() {
     for program in [&a.process, &b.process, &world.directory.process] {
         assert!(!program.log().contains(NEW) && !program.log().contains(&old));
     }
+    // And it says so.
+    let typed = format!("{NEW}\n{old}\n");
+    let answer = a.ctl_with(&["passwd", "--password-stdin"], typed.as_bytes());
+    let said = "Changed the password of ana. Peers that are logged in stay so.\n";
+    assert_eq!((answer.code, answer.text().as_str()), (0, said), "{answer:?}");
+    assert_eq!(b.ctl(&["search"]).code, 0);
     assert_eq!(calls_without_session(&world), FailureKind::NotLoggedIn);
 }
 

@@ -6,11 +6,9 @@ use std::{
     process::{Command, Stdio},
 };
 
-use p2p_tests::{Answer, Peer, Terminal, World, check, proxy::Proxy, wait};
+use p2p_tests::{Peer, Terminal, World, check, wait};
 
 const SIZE: (u16, u16) = (80, 24);
-const MIB: u64 = 1 << 20;
-const CTRL_C: &str = "\x03";
 
 /// Names that take more, or less, room than they have characters.
 const NAMES: [&str; 6] = [
@@ -179,140 +177,6 @@ fn status_is_one_screen() {
     );
 }
 
-/// Two peers, and a file that one of them can fetch from the other only in part.
-struct Held {
-    world: World,
-    proxy: Proxy,
-    b: Peer,
-}
-
-impl Held {
-    fn new(name: &str) -> Self {
-        let world = World::start(&[]);
-        let proxy = Proxy::start();
-        let a = world.behind(&proxy, "a");
-        let b = world.peer("b", "");
-        b.login(&world.directory, &world.ana);
-        let (source, _) = world.file("source", 1, 40 * MIB);
-        a.json(&["upload", source.to_str().expect("a path"), "--name", name]);
-        proxy.gate(8 * MIB);
-        let mut world = world;
-        world.peers.push(a);
-        Self { world, proxy, b }
-    }
-
-    /// Ends the transfer, and the connections that brought all they may.
-    fn begins_anew(&self, name: &str) {
-        let running = self.b.transfer("download", name).expect("a transfer");
-        self.b.json(&["cancel", running["id"].as_str().expect("an id")]);
-        self.proxy.cut();
-    }
-
-    /// Waits until some of it came.
-    fn moves(&self, name: &str) {
-        wait::until("the download to move", wait::SOON, || {
-            let running = self.b.transfer("download", name)?;
-            (running["done_bytes"].as_u64()? > 0 && running["state"] == "transferring").then_some(())
-        });
-    }
-}
-
-#[test]
-fn progress_is_for_terminals_and_for_who_wants_it() {
-    let held = Held::new("scan.tar");
-    let b = &held.b;
-    for options in [&["--no-progress"][..], &["-q"], &["--json"]] {
-        let args = [&["download", "scan.tar"], options].concat();
-        let mut terminal = Terminal::start(&b.command(&args), SIZE);
-        held.moves("scan.tar");
-        terminal.types(CTRL_C);
-        let (code, text) = terminal.ends();
-        assert_eq!(code, 130, "{text}");
-        assert!(!text.contains("MiB of"), "{options:?} {text}");
-        let said = if options == ["--json"] {
-            "\"message\":\"Stopped waiting;"
-        } else {
-            "Stopped waiting;"
-        };
-        // A long line is continued on the next one.
-        assert!(text.replace('\n', "").contains(said), "{options:?} {text}");
-        held.begins_anew("scan.tar");
-    }
-    let mut terminal = Terminal::start(&b.command(&["download", "scan.tar"]), SIZE);
-    terminal.shows("MiB of 40.0 MiB");
-    terminal.types(CTRL_C);
-    let (code, text) = terminal.ends();
-    assert_eq!(code, 130, "{text}");
-    let said = text.replace('\n', "");
-    let id = b.transfer("download", "scan.tar").unwrap()["id"]
-        .as_str()
-        .unwrap()
-        .to_owned();
-    assert!(
-        said.contains(&format!("Stopped waiting; transfer {id} goes on (")),
-        "{text}"
-    );
-    assert!(
-        said.ends_with("To place the file: p2pctl download scan.tar"),
-        "{text}"
-    );
-    let waiting = b
-        .command(&["download", "scan.tar", "--timeout", "1s"])
-        .output()
-        .unwrap();
-    let waiting = Answer {
-        code: waiting.status.code().unwrap_or(-1),
-        out: waiting.stdout,
-        err: String::from_utf8(waiting.stderr).unwrap(),
-    };
-    assert!(!waiting.err.contains("MiB of"), "{waiting:?}");
-    let said = waiting.err.lines().last().unwrap_or_default();
-    assert_eq!(waiting.code, 12, "{waiting:?}");
-    assert!(
-        said.starts_with(&format!("p2pctl: not done within 1 s; transfer {id} goes on (")),
-        "{said}"
-    );
-    held.proxy.gate(u64::MAX);
-    assert_eq!(b.ctl(&["download", "scan.tar"]).code, 0);
-    assert!(held.world.peers[0].process.id() > 0);
-}
-
-#[test]
-fn a_long_name_leaves_the_figures_of_what_moves_in_sight() {
-    let held = Held::new(NAMES[4]);
-    let b = &held.b;
-    let mut terminal = Terminal::start(&b.command(&["download", NAMES[4]]), SIZE);
-    held.moves(NAMES[4]);
-    terminal.shows("MiB of 40.0 MiB");
-    let text = terminal.text();
-    let line = text
-        .lines()
-        .find(|line| line.contains("MiB of"))
-        .unwrap_or_default();
-    assert!(line.contains('…') && line.contains(" %  "), "{text}");
-    // It fits the terminal with all its columns in transfers too.
-    let lines = shown(b, &["transfers"], SIZE);
-    assert!(
-        lines[0].starts_with("ID  DIRECTION  NAME") && lines[0].contains("STATE"),
-        "{lines:#?}"
-    );
-    assert!(
-        lines[1].contains('…') && lines[1].contains("transferring"),
-        "{lines:#?}"
-    );
-    assert!(lines.iter().all(|line| columns(line) <= 80), "{lines:#?}");
-    let piped = b.ctl(&["transfers"]).text();
-    assert!(
-        piped.contains(NAMES[4]) && piped.lines().next().is_some_and(|head| head.ends_with("WHY")),
-        "{piped}"
-    );
-    terminal.types(CTRL_C);
-    assert_eq!(terminal.ends().0, 130);
-    let all = b.json(&["transfers"]);
-    let one = check::entry(&all["transfers"], "name", NAMES[4]).expect("the transfer");
-    check::has_fields(one, &["priority", "limit_bytes_per_second"]);
-}
-
 #[test]
 fn quiet_says_nothing_and_verbose_more() {
     let world = World::start(&["a"]);
@@ -418,28 +282,6 @@ fn a_shell_completes_what_the_program_prints() {
         "{:?}",
         bash.stderr
     );
-}
-
-#[test]
-fn colours_are_for_terminals_and_only_where_they_are_wanted() {
-    let world = World::start(&["a"]);
-    let a = &world.peers[0];
-    let coloured = |args: &[&str], no_color: Option<&str>| {
-        let mut command = a.command(args);
-        command.env_remove("NO_COLOR");
-        command.envs(no_color.map(|value| ("NO_COLOR", value)));
-        let mut terminal = Terminal::start(&command, SIZE);
-        terminal.ends();
-        terminal.has_colours()
-    };
-    let wrong = &["info", "nope"][..];
-    assert!(coloured(wrong, None));
-    assert!(coloured(wrong, Some("")));
-    assert!(!coloured(wrong, Some("1")));
-    assert!(!coloured(&["info", "nope", "--color", "never"], None));
-    assert!(coloured(&["info", "nope", "--color", "always"], Some("1")));
-    // What is well has none.
-    assert!(!coloured(&["peers"], None));
 }
 
 #[test]

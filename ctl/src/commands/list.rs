@@ -11,12 +11,13 @@ use crate::{
     output::{json, progress::Step, short_hash, state_paint, table::Column},
 };
 
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 7] = [
     Column::name("NAME"),
     Column::text("OWNER").spare(1),
     Column::number("SIZE"),
     Column::text("HASH").spare(2),
     Column::text("VISIBILITY").spare(3),
+    Column::number("COPIES").spare(4),
     Column::text("STATE").painted(state_paint),
 ];
 
@@ -36,7 +37,7 @@ pub(crate) async fn run(ctx: &Context) -> Result<(), Stop> {
     ctx.out.table(&COLUMNS, list.files.into_iter().map(row))
 }
 
-fn row(held: HeldFile) -> [String; 6] {
+fn row(held: HeldFile) -> [String; 7] {
     let publication = held.publication.unwrap_or_default();
     let mut state = held.state;
     if state == "partial" {
@@ -56,6 +57,8 @@ fn row(held: HeldFile) -> [String; 6] {
         ByteCount(publication.size).to_string(),
         short_hash(&publication.hash),
         publication.visibility,
+        held.copies_known
+            .map_or_else(|| "-".to_owned(), |copies| copies.to_string()),
         state,
     ]
 }
@@ -81,6 +84,7 @@ mod tests {
             pinned: true,
             state: "partial".into(),
             stored_bytes: 50 << 20,
+            copies_known: Some(3),
         };
         let expected = [
             "scan.tar@2",
@@ -88,14 +92,16 @@ mod tests {
             "200 MiB",
             "5c0a91e7…",
             "public",
+            "3",
             "partial 25 %, pinned",
         ];
         assert_eq!(row(held.clone()), expected);
         let damaged = HeldFile {
             pinned: false,
             state: "damaged".into(),
+            copies_known: None,
             ..held
         };
-        assert_eq!(row(damaged)[5], "damaged");
+        assert_eq!(row(damaged)[5..], ["-", "damaged"]);
     }
 }

@@ -247,7 +247,7 @@ mod tests {
         };
         let narrow = View {
             width: Some(80),
-            colors: false,
+            ..View::default()
         };
         let transfers = vec![waiting, sample()];
         let lines = lines(&TransfersResponse { transfers }, now(), narrow);

@@ -70,7 +70,7 @@ impl Output {
             ColorChoice::Always => true,
             ColorChoice::Never => false,
             ColorChoice::Auto => {
-                terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                terminal && !is_dumb() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             }
         };
         Self {
@@ -78,8 +78,8 @@ impl Output {
             json_on_stderr: matches!(&cli.command, Some(Command::Download(args)) if args.streams()),
             quiet: globals.quiet,
             verbose: globals.verbose > 0,
-            progress: stderr_terminal && !(globals.quiet || globals.json || globals.no_progress),
-            redraws: !(globals.json || globals.no_progress),
+            progress: stderr_terminal && !(globals.quiet || globals.json || globals.no_progress || is_dumb()),
+            redraws: !(globals.json || globals.no_progress || is_dumb()),
             stdout_terminal,
             color_stdout: colors(stdout_terminal),
             color_stderr: colors(stderr_terminal),
@@ -140,6 +140,7 @@ impl Output {
         View {
             width: self.stdout_terminal.then(|| screen::Size::now().columns),
             colors: self.color_stdout,
+            moves: self.stdout_terminal && !is_dumb(),
         }
     }
 
@@ -192,6 +193,11 @@ impl Output {
             text.to_owned()
         }
     }
+}
+
+/// The terminal obeys nothing but what a typewriter does.
+pub(crate) fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
 /// The colour of a state: what failed, what waits for somebody, and what is done.

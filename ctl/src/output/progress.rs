@@ -1,9 +1,12 @@
 //! The moving line on a terminal, and the last line that stays. Owns the one line of the terminal that it draws; a
 //! crash leaves that line as it was.
 
-use std::time::Duration;
+use std::{
+    cell::RefCell,
+    io::{self, Write},
+    time::{Duration, Instant},
+};
 
-use indicatif::{ProgressBar, ProgressStyle};
 use p2p_proto::{ByteCount, v1::SourceBytes};
 
 use super::{
@@ -18,47 +21,85 @@ const LEAST_LABEL: usize = 8;
 /// So much of what comes after the figures stays in sight beside a long label.
 const SOME_TAIL: usize = 20;
 
+/// Within this time the line is drawn so often at most: no eye follows more.
+const OFTEN: (Duration, u32) = (Duration::from_secs(1), 20);
+
 /// One moving line on stderr; nothing where progress is not wanted.
 pub(crate) struct Progress {
-    bar: Option<ProgressBar>,
+    drawn: Option<RefCell<Drawn>>,
+}
+
+/// What was drawn, and how often lately.
+#[derive(Default)]
+struct Drawn {
+    text: String,
+    since: Option<Instant>,
+    times: u32,
+}
+
+impl Drawn {
+    /// Whether it may be drawn now; counts it.
+    fn may(&mut self, now: Instant) -> bool {
+        if self
+            .since
+            .is_none_or(|since| now.duration_since(since) >= OFTEN.0)
+        {
+            self.since = Some(now);
+            self.times = 0;
+        }
+        self.times += 1;
+        self.times <= OFTEN.1
+    }
 }
 
 impl Progress {
     /// Draws only where [`Output::shows_progress`] says so.
     pub(crate) fn new(out: &Output) -> Self {
-        let bar = out.shows_progress().then(|| {
-            let bar = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{wide_msg}") {
-                bar.set_style(style);
-            }
-            bar
-        });
-        Self { bar }
+        Self {
+            drawn: out.shows_progress().then(RefCell::default),
+        }
     }
 
     /// Replaces the line.
     pub(crate) fn show(&self, line: impl FnOnce() -> Moving) {
-        if let Some(bar) = &self.bar {
+        let Some(drawn) = &self.drawn else { return };
+        let mut drawn = drawn.borrow_mut();
+        if drawn.may(Instant::now()) {
             // The last column stays free: some terminals wrap there.
-            let room = Size::of(std::io::stderr()).columns.saturating_sub(1);
-            bar.set_message(line().fitted(room));
+            let room = Size::of(io::stderr()).columns.saturating_sub(1);
+            drawn.text = line().fitted(room);
+            draw(&drawn.text);
         }
     }
 
     /// Does something that writes to the terminal, with the line out of its way.
     pub(crate) fn aside<T>(&self, work: impl FnOnce() -> T) -> T {
-        match &self.bar {
-            Some(bar) => bar.suspend(work),
-            None => work(),
+        let Some(drawn) = &self.drawn else { return work() };
+        let drawn = drawn.borrow();
+        if drawn.text.is_empty() {
+            return work();
         }
+        draw("");
+        let done = work();
+        draw(&drawn.text);
+        done
     }
 
     /// Takes the line away.
     pub(crate) fn clear(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+        let drawn = self.drawn.as_ref().map(|drawn| drawn.take().text);
+        if drawn.is_some_and(|text| !text.is_empty()) {
+            draw("");
         }
     }
+}
+
+/// Over what the terminal's line has, with the cursor back where it begins: the `^C` that a terminal shows stands in this
+/// line then and goes with it, however long it is.
+fn draw(text: &str) {
+    let mut stderr = io::stderr().lock();
+    // A closed stderr shows nothing, as it should.
+    let _ = write!(stderr, "\r{text}\x1b[K\r").and_then(|()| stderr.flush());
 }
 
 impl Drop for Progress {
@@ -268,6 +309,14 @@ mod tests {
         }
         assert!(line.fitted(79).contains("…") && line.fitted(79).ends_with("from ws1, gpu1"));
         assert_eq!(line.fitted(200), line.text());
+    }
+
+    #[test]
+    fn it_is_drawn_a_few_times_a_second() {
+        let mut drawn = Drawn::default();
+        let begin = Instant::now();
+        assert_eq!((0..100).filter(|_| drawn.may(begin)).count(), 20);
+        assert!(drawn.may(begin + OFTEN.0));
     }
 
     #[test]

@@ -16,6 +16,8 @@ pub(crate) struct View {
     /// The terminal's columns; `None`: as wide as it gets.
     pub(crate) width: Option<usize>,
     pub(crate) colors: bool,
+    /// The cursor can be sent to a column.
+    pub(crate) moves: bool,
 }
 
 /// One column.
@@ -161,7 +163,7 @@ impl Layout {
             }
             if place < last {
                 line.push_str(&" ".repeat(GAP));
-                if view.width.is_some() && is_uneven(&cell) {
+                if view.moves && is_uneven(&cell) {
                     // The next column stands where it should, however this terminal counted.
                     line.push_str(&format!("\x1b[{}G", start + 1));
                 }
@@ -217,6 +219,7 @@ mod tests {
         View {
             width: Some(width),
             colors: false,
+            moves: true,
         }
     }
 

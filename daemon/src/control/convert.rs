@@ -74,6 +74,7 @@ pub fn held(from: &HeldFile) -> v1::HeldFile {
         }
         .into(),
         stored_bytes: from.stored_bytes,
+        copies_known: None,
     }
 }
 

@@ -12,7 +12,8 @@ use p2p_proto::{
         placement::{PlaceRequest, PlaceResponse},
         problem::{Problem, ProblemKind},
         publications::{
-            FileInfo, Publication, PublishRequest, RefQuery, ReleaseRequest, SearchQuery, SearchResponse,
+            CopiesOf, CopiesRequest, CopiesResponse, FileInfo, Publication, PublishRequest, RefQuery,
+            ReleaseRequest, SearchQuery, SearchResponse,
         },
         reports::ReportRequest,
         session::{
@@ -258,6 +259,17 @@ impl DirectoryClient {
             },
         )
         .await
+    }
+
+    /// `POST /copies`, of at most [`MAX_COUNTED`](p2p_proto::rest::publications::MAX_COUNTED).
+    ///
+    /// # Errors
+    /// See [`Self::login`].
+    pub async fn copies(&self, publications: &[Uuid]) -> Result<Vec<CopiesOf>, Refused> {
+        let publications = publications.to_vec();
+        let body = CopiesRequest { publications };
+        let answer: CopiesResponse = self.send(Method::POST, "/copies", |r| r.json(&body)).await?;
+        Ok(answer.copies)
     }
 
     /// `GET /search`.

@@ -66,7 +66,7 @@ pub async fn login(
     let addresses = here.addresses.clone();
     let request = LoginRequest {
         user: user.to_owned(),
-        password: password.to_string(),
+        password: password.into(),
         peer_name: here.peer_name,
         csr: sessions
             .key()

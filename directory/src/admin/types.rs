@@ -3,10 +3,10 @@
 use std::{fmt, net::SocketAddr, path::PathBuf, str::FromStr};
 
 use jiff::Timestamp;
+pub use p2p_proto::Secret;
 use p2p_proto::{GroupName, PeerId, PeerName, UserName, name::BadName};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
 /// Where accounts are.
 pub const USERS: &str = "/admin/v1/users";
@@ -19,31 +19,6 @@ pub const PEERS: &str = "/admin/v1/peers";
 
 /// Where the directory tells of itself.
 pub const STATUS: &str = "/admin/v1/status";
-
-/// A password on its way; never printed by accident.
-#[derive(Clone, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a password.
-    #[must_use]
-    pub fn new(password: &str) -> Self {
-        Self(password.to_owned())
-    }
-
-    /// The password, to be shown or hashed.
-    #[must_use]
-    pub fn reveal(&self) -> Zeroizing<String> {
-        Zeroizing::new(self.0.clone())
-    }
-}
-
-impl Drop for Secret {
-    fn drop(&mut self) {
-        zeroize::Zeroize::zeroize(&mut self.0);
-    }
-}
 
 /// Body of `POST /admin/v1/users`.
 #[derive(Serialize, Deserialize)]

@@ -5,12 +5,13 @@
 //!
 //! FILE is new and whole, or not there: it gets its name when all of it is on disk. The copy of the database is made in the
 //! state folder, where it is as safe as the database itself. A signal or an error removes both; a crash leaves a file
-//! `.p2p-directory-backup…` beside FILE, or a folder `.backup…` in the state folder: neither is of use.
+//! `.p2p-directory-backup…` beside FILE, which is of no use, and a folder `.backup…` in the state folder, which the next
+//! backup removes.
 
 mod tar;
 
 use std::{
-    fs::{File, Permissions},
+    fs::{self, File, Permissions},
     io::{self, BufWriter},
     os::unix::fs::{MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -33,6 +34,9 @@ const KEYS: [&str; 3] = ["ca.key", "ca.pem", "grant.key"];
 
 /// How the database is called in the archive.
 const DATABASE: &str = "directory.db";
+
+/// How a folder for a copy begins; so many letters and digits follow.
+const COPIES: (&str, usize) = (".backup", 6);
 
 /// SQLite's code for a full disk.
 const SQLITE_FULL: &str = "13";
@@ -151,14 +155,45 @@ async fn make(config: &Config, file: &Path) -> Result<u64, Failure> {
 /// Writes the archive; its bytes.
 async fn write(config: &Config, out: File) -> anyhow::Result<u64> {
     let state = config.state_dir.clone();
+    let _under_way = under_way(&state).with_context(|| state.display().to_string())?;
     let folder = tempfile::Builder::new()
-        .prefix(".backup")
+        .prefix(COPIES.0)
+        .rand_bytes(COPIES.1)
         .permissions(Permissions::from_mode(0o700))
         .tempdir_in(&state)?;
     let copy = folder.path().join(DATABASE);
     copy_database(&config.database_file(), &copy).await?;
     let owner = owner_of(&config.database_file())?;
     tokio::task::spawn_blocking(move || pack(&state, &copy, owner, out)).await?
+}
+
+/// Says that a backup is under way, while it is held. Removes what earlier ones left when no other one is.
+fn under_way(state: &Path) -> io::Result<File> {
+    let lock = File::open(state)?;
+    // Not every file system locks folders: there nothing is removed, since nobody knows whose it is.
+    if lock.try_lock().is_ok() {
+        // What cannot be removed is no reason to have no backup.
+        let _ = remove_copies(state);
+        lock.unlock()?;
+    }
+    // Who holds it alone is about to be done.
+    let _ = lock.lock_shared();
+    Ok(lock)
+}
+
+fn remove_copies(state: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(state)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let random = name.to_str().and_then(|name| name.strip_prefix(COPIES.0));
+        let is_copy = random.is_some_and(|random| {
+            random.len() == COPIES.1 && random.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        });
+        if is_copy && entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 /// Puts this database and the keys of the state folder in the archive; its bytes.
@@ -316,6 +351,30 @@ mod tests {
         std::fs::write(config.database_file(), "no database").unwrap();
         run(&config, &out.join("b.tar")).map(|_| ()).unwrap_err();
         assert_eq!(names(&out), BTreeSet::new());
+    }
+
+    #[test]
+    fn what_a_killed_one_left_goes_with_the_next_and_not_while_another_runs() {
+        let (folder, config) = folders();
+        let out = folder.path().join("out");
+        let state = &config.state_dir;
+        for name in [".backupAbC123", ".backup-of-mine", ".backup"] {
+            std::fs::create_dir(state.join(name)).unwrap();
+            std::fs::write(state.join(name).join(DATABASE), "half").unwrap();
+        }
+        std::fs::write(state.join(".backupFile12"), "a file").unwrap();
+        let other = under_way(state).unwrap();
+        assert!(!state.join(".backupAbC123").exists());
+        // It may be the other one's.
+        std::fs::create_dir(state.join(".backupAbC123")).unwrap();
+        run(&config, &out.join("a.tar")).unwrap();
+        assert!(state.join(".backupAbC123").exists());
+        drop(other);
+        run(&config, &out.join("b.tar")).unwrap();
+        assert!(!state.join(".backupAbC123").exists());
+        for name in [".backup-of-mine", ".backup", ".backupFile12"] {
+            assert!(state.join(name).exists(), "{name}");
+        }
     }
 
     #[test]

@@ -94,7 +94,9 @@ fn report(failure: &Failure, as_json: bool) -> ExitCode {
             "message": failure.message,
             "hint": failure.hint,
         });
-        println!("{object}");
+        // When even this cannot be written, the exit code is all that is left to say it.
+        let _ = writeln!(std::io::stdout().lock(), "{object}");
+        return ExitCode::from(code);
     }
     let hint = failure.hint.as_ref().map(|hint| {
         let glue = if failure.message.ends_with(['?', '.']) {

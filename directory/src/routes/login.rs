@@ -8,7 +8,6 @@ use p2p_proto::{
         session::{LoginRequest, LoginResponse},
     },
 };
-use zeroize::Zeroizing;
 
 use super::{
     Shared, admit, agree_level, auth,
@@ -26,13 +25,12 @@ use crate::{
 pub(super) async fn post(
     State(state): Shared,
     Extension(from): Extension<ClientAddress>,
-    JsonBody(mut request): JsonBody<LoginRequest>,
+    JsonBody(request): JsonBody<LoginRequest>,
 ) -> Answer<LoginResponse> {
-    let password = Zeroizing::new(std::mem::take(&mut request.password));
     let api_level = agree_level(request.api_level)?;
     check_addresses(&state, &request.addresses)?;
     admit(&state, Source::at(from.ip()))?;
-    let account = credentials::check(&state, from, &request.user, password).await?;
+    let account = credentials::check(&state, from, &request.user, request.password.take()).await?;
     let key = ProvenKey::from_csr(&request.csr)?;
     let answered = dial::dial_back(&request.addresses).await;
     let (certificate, session_end) = state.certify(&key, account.id)?;

@@ -4,6 +4,7 @@
 mod auth;
 pub(crate) mod body;
 mod ca;
+mod copies;
 mod credentials;
 mod dial;
 mod download;
@@ -62,6 +63,7 @@ pub fn router(state: Arc<State>) -> Router {
         .route("/publications/{id}", delete(publications::delete))
         .route("/publications/{id}/release", post(release::post))
         .route("/index", post(index::post))
+        .route("/copies", post(copies::post))
         .route("/search", get(search::get))
         .route("/files", get(files::get))
         .route("/files/{hash}", get(files::get_hash))

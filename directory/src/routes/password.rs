@@ -2,7 +2,6 @@
 
 use axum::{Extension, extract::State, http::StatusCode};
 use p2p_proto::rest::{problem::ProblemKind, session::PasswordRequest};
-use zeroize::Zeroizing;
 
 use super::{Shared, admit, auth::Caller, body::JsonBody, credentials};
 use crate::{
@@ -16,7 +15,7 @@ pub(super) async fn post(
     Extension(from): Extension<ClientAddress>,
     JsonBody(request): JsonBody<PasswordRequest>,
 ) -> Result<StatusCode, ApiError> {
-    let (old, new) = (Zeroizing::new(request.old), Zeroizing::new(request.new));
+    let (old, new) = (request.old.take(), request.new.take());
     check_new(&new).map_err(|error| ApiError::new(ProblemKind::Invalid, error.to_string()))?;
     admit(&state, Source::at(from.ip()))?;
     let name = session.user_name;

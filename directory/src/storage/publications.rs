@@ -3,7 +3,7 @@
 
 use p2p_proto::{
     ContentHash, FileName, GroupName, UserName,
-    rest::publications::{Publication, PublishRequest, SearchHit},
+    rest::publications::{CopiesOf, Publication, PublishRequest, SearchHit},
 };
 use uuid::Uuid;
 
@@ -88,4 +88,8 @@ pub trait PublicationStore: Send + Sync {
 
     /// The newest version of each name that fits.
     fn search<'a>(&'a self, caller: Uuid, filter: &'a SearchFilter) -> Reply<'a, SearchPage>;
+
+    /// How many peers hold all of each of these that is there for the caller. Whom several accounts reported does not
+    /// count.
+    fn copies(&self, caller: Uuid, publications: Vec<Uuid>) -> Reply<'_, Vec<CopiesOf>>;
 }

@@ -31,7 +31,7 @@ fn add(name: &str, password: Option<&str>) -> AddUser {
 async fn can_log_in(directory: &Directory, user: &str, password: &str) -> bool {
     let key = KeyPair::generate().unwrap();
     let request = LoginRequest {
-        password: password.to_owned(),
+        password: password.to_owned().into(),
         ..login_request(&key, user, "ws1")
     };
     let answered = directory.post_login(&request).await;

@@ -88,7 +88,7 @@ async fn every_body_is_read_strictly() {
         csr: csr(&ana.key),
         api_level: 1,
     };
-    let bodies: [(&str, Value); 7] = [
+    let bodies: [(&str, Value); 8] = [
         (
             "/login",
             serde_json::to_value(login_request(&ana.key, "ana", "ws1")).unwrap(),
@@ -103,6 +103,7 @@ async fn every_body_is_read_strictly() {
             "/index",
             json!({ "index_id": file, "after_seq": 0, "seq": 0, "digest": "0".repeat(64), "changes": [] }),
         ),
+        ("/copies", json!({ "publications": [file] })),
         ("/upload", json!({ "publication": file, "copies": 1 })),
         (
             "/reports",

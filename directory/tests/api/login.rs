@@ -74,7 +74,7 @@ async fn wrong_unknown_and_disabled_get_the_same_answer() {
         .unwrap();
     let key = KeyPair::generate().unwrap();
     let wrong = LoginRequest {
-        password: "wrong".to_owned(),
+        password: "wrong".to_owned().into(),
         ..login_request(&key, "ana", "ws1")
     };
     let expected = problem(directory.post_login(&wrong).await).await;
@@ -92,7 +92,7 @@ async fn guessing_is_slowed_down() {
     let key = KeyPair::generate().unwrap();
     let right = login_request(&key, "ana", "ws1");
     let wrong = LoginRequest {
-        password: "wrong".to_owned(),
+        password: "wrong".to_owned().into(),
         ..right.clone()
     };
     assert_eq!(
@@ -162,14 +162,14 @@ async fn requests_that_make_no_sense_are_refused() {
         ),
         (
             LoginRequest {
-                password: String::new(),
+                password: String::new().into(),
                 ..good.clone()
             },
             ProblemKind::Invalid,
         ),
         (
             LoginRequest {
-                password: "x".repeat(1025),
+                password: "x".repeat(1025).into(),
                 ..good.clone()
             },
             ProblemKind::Invalid,

@@ -10,8 +10,8 @@ use crate::support::{Directory, PASSWORD, login_request, problem, problem_kind};
 
 fn change(old: &str, new: &str) -> PasswordRequest {
     PasswordRequest {
-        old: old.to_owned(),
-        new: new.to_owned(),
+        old: old.to_owned().into(),
+        new: new.to_owned().into(),
     }
 }
 
@@ -31,7 +31,7 @@ async fn it_takes_the_old_one_and_sessions_stay() {
     }
     let key = KeyPair::generate().unwrap();
     let login = |password: &str| LoginRequest {
-        password: password.to_owned(),
+        password: password.to_owned().into(),
         ..login_request(&key, "ana", "ws3")
     };
     assert_eq!(

@@ -1,7 +1,8 @@
-//! Two accounts: what is private of one is not there for the other. Whatever bob may ask is asked before ana has anything
+//! Two accounts: what one has as private, or for a group without the other, is not there for the other. Whatever bob may ask is asked before ana has anything
 //! and after, and every answer must be the same to the letter: status, headers that count, body.
 
 use data_encoding::BASE64URL_NOPAD;
+use p2p_directory::admin::types::{AddToGroup, GROUPS};
 use p2p_proto::{
     ContentHash, Visibility,
     index::{HoldState, IndexDigest},
@@ -18,14 +19,14 @@ use uuid::Uuid;
 
 use crate::support::{Directory, Peer, good};
 
-/// What ana will publish as private: ids, names and hashes are made beforehand, so that bob can ask for them before.
-fn secrets() -> Vec<PublishRequest> {
+/// What ana will publish for others than bob: ids, names and hashes are made beforehand, so that bob can ask for them before.
+fn secrets(visibility: &str) -> Vec<PublishRequest> {
     let secret = |name: &str, hash: ContentHash| PublishRequest {
         id: Uuid::now_v7(),
         name: name.parse().unwrap(),
         hash,
         size: 7,
-        visibility: Visibility::Private,
+        visibility: visibility.parse().unwrap(),
     };
     vec![
         secret("secret.txt", ContentHash::of(b"secret")),
@@ -131,6 +132,9 @@ async fn view(bob: &Peer<'_>, anas: &Peer<'_>, secrets: &[PublishRequest]) -> Ve
         let pairs: Vec<(&str, &str)> = query.iter().map(|(key, value)| (*key, value.as_str())).collect();
         all.push(written(format!("/search {pairs:?}"), bob.get("/search", &pairs).await).await);
     }
+    let ids: Vec<Uuid> = secrets.iter().map(|secret| secret.id).collect();
+    let copies = bob.post("/copies", &json!({ "publications": ids })).await;
+    all.push(written("/copies".to_owned(), copies).await);
     all.push(written("/peers".to_owned(), bob.get("/peers", &[]).await).await);
     for secret in secrets {
         let response = bob.get(&format!("/files/{}", secret.hash), &[]).await;
@@ -178,6 +182,14 @@ async fn view(bob: &Peer<'_>, anas: &Peer<'_>, secrets: &[PublishRequest]) -> Ve
         }
     }
     all.push(written("/me".to_owned(), bob.get("/me", &[]).await).await);
+    let from = Uuid::nil().to_string();
+    for query in [
+        &[][..],
+        &[("after", &*from)],
+        &[("after", &*from), ("limit", "500")],
+    ] {
+        all.push(written(format!("/events {query:?}"), bob.get("/events", query).await).await);
+    }
     all
 }
 
@@ -213,8 +225,28 @@ fn assert_same(before: &[String], after: &[String]) {
 #[tokio::test]
 async fn nothing_that_bob_can_ask_tells_of_what_is_private() {
     let directory = Directory::with_users(&["ana", "bob"]).await;
-    let (mut ana, bob) = public_side(&directory).await;
-    let secrets = secrets();
+    is_hidden_from_bob(&directory, "private").await;
+}
+
+#[tokio::test]
+async fn nothing_that_bob_can_ask_tells_of_what_is_for_a_group_without_him() {
+    let directory = Directory::with_users(&["ana", "bob", "cy"]).await;
+    let lab = AddToGroup {
+        name: "lab".parse().unwrap(),
+        users: vec!["ana".parse().unwrap(), "cy".parse().unwrap()],
+    };
+    directory.admin.tell(GROUPS, &lab).await.unwrap();
+    let cy = directory.peer("cy", "cys").await;
+    for secret in is_hidden_from_bob(&directory, "group:lab").await {
+        let found = cy.locate(&format!("id:{}", secret.id)).await.publication;
+        assert_eq!(found.hash, secret.hash);
+    }
+}
+
+/// What ana publishes with this visibility; bob is no wiser.
+async fn is_hidden_from_bob(directory: &Directory, visibility: &str) -> Vec<PublishRequest> {
+    let (mut ana, bob) = public_side(directory).await;
+    let secrets = secrets(visibility);
     let before = view(&bob, &ana, &secrets).await;
     // The question itself leaves no trace.
     assert_same(&before, &view(&bob, &ana, &secrets).await);
@@ -233,13 +265,14 @@ async fn nothing_that_bob_can_ask_tells_of_what_is_private() {
     }
     let mine: serde_json::Value = good(ana.get("/search", &[]).await).await;
     assert_eq!(mine["total"], 12);
+    secrets
 }
 
 #[tokio::test]
 async fn what_was_private_once_shows_when_it_is_public() {
     let directory = Directory::with_users(&["ana", "bob"]).await;
     let (mut ana, bob) = public_side(&directory).await;
-    let secrets = secrets();
+    let secrets = secrets("private");
     let before = view(&bob, &ana, &secrets).await;
     let opened = PublishRequest {
         visibility: Visibility::Public,
@@ -337,6 +370,7 @@ async fn nothing_is_told_without_a_session() {
         (Method::GET, format!("/files/{}", secret.hash)),
         (Method::GET, "/search".to_owned()),
         (Method::GET, "/peers".to_owned()),
+        (Method::POST, "/copies".to_owned()),
         (Method::POST, "/upload".to_owned()),
         (Method::POST, "/reports".to_owned()),
         (Method::DELETE, format!("/publications/{}", secret.id)),

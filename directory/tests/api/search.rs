@@ -2,8 +2,13 @@
 
 use p2p_proto::{
     index::HoldState,
-    rest::{problem::ProblemKind, publications::SearchResponse},
+    rest::{
+        problem::ProblemKind,
+        publications::{CopiesOf, CopiesResponse, SearchResponse},
+    },
 };
+use serde_json::json;
+use uuid::Uuid;
 
 use crate::support::{Directory, Peer, good, problem_kind};
 
@@ -15,6 +20,30 @@ fn names(found: &SearchResponse) -> Vec<String> {
     let name =
         |p: &p2p_proto::rest::publications::Publication| format!("{}/{}@{}", p.owner, p.name, p.version);
     found.files.iter().map(|hit| name(&hit.publication)).collect()
+}
+
+#[tokio::test]
+async fn copies_are_counted_of_what_is_asked_about() {
+    let directory = Directory::with_users(&["ana", "bob"]).await;
+    let mut ana = directory.peer("ana", "ws1").await;
+    let mut bob = directory.peer("bob", "ws2").await;
+    let (open, own) = (ana.put("open", "open").await, ana.put_private("own", "own").await);
+    ana.hold(&[open.id, own.id], HoldState::Complete).await;
+    bob.hold(&[open.id], HoldState::Complete).await;
+    bob.logout().await;
+    let asked = json!({ "publications": [own.id, open.id, Uuid::nil()] });
+    let counted: CopiesResponse = good(ana.post("/copies", &asked).await).await;
+    let of = |publication, holders_online, holders_total| CopiesOf {
+        publication,
+        holders_online,
+        holders_total,
+    };
+    assert_eq!(counted.copies, [of(own.id, 1, 1), of(open.id, 1, 2)]);
+    let many = json!({ "publications": vec![open.id; 1001] });
+    assert_eq!(
+        problem_kind(ana.post("/copies", &many).await).await,
+        ProblemKind::Invalid
+    );
 }
 
 #[tokio::test]

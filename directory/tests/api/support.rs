@@ -194,7 +194,7 @@ pub fn csr(key: &KeyPair) -> String {
 pub fn login_request(key: &KeyPair, user: &str, name: &str) -> LoginRequest {
     LoginRequest {
         user: user.to_owned(),
-        password: PASSWORD.to_owned(),
+        password: Secret::new(PASSWORD),
         peer_name: name.parse().unwrap(),
         csr: csr(key),
         addresses: Vec::new(),

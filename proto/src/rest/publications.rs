@@ -23,6 +23,36 @@ pub struct ReleaseRequest {
     pub even_last: bool,
 }
 
+/// The most publications that one request asks about.
+pub const MAX_COUNTED: usize = 1000;
+
+/// Body of `POST /copies`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CopiesRequest {
+    /// Which; at most [`MAX_COUNTED`].
+    #[schema(max_items = 1000)]
+    pub publications: Vec<Uuid>,
+}
+
+/// Answer of `POST /copies`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct CopiesResponse {
+    /// Of each that was asked about and is there for the caller.
+    pub copies: Vec<CopiesOf>,
+}
+
+/// How many peers have all of a file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CopiesOf {
+    /// Of which publication.
+    pub publication: Uuid,
+    /// Peers that are online.
+    pub holders_online: u32,
+    /// All of them.
+    pub holders_total: u32,
+}
+
 /// Body of `POST /publications`.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -13,20 +13,21 @@ use crate::{
     name::{PeerName, UserName},
     openapi::SocketAddress,
     peer_id::PeerId,
+    secret::Secret,
 };
 
 /// The most addresses that one peer may advertise.
 pub const MAX_ADDRESSES: usize = 8;
 
-/// Body of `POST /login`. Holds the password: never printed.
+/// Body of `POST /login`. Holds the password: never printed, and wiped when it is dropped.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LoginRequest {
     /// The account, as the person typed it.
     pub user: String,
     /// Its password; at most 1024 bytes.
-    #[schema(format = Password, min_length = 1, max_length = 1024)]
-    pub password: String,
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 1024)]
+    pub password: Secret,
     /// What this peer wants to be called; unique in a directory.
     pub peer_name: PeerName,
     /// Certificate signing request in PEM; only its key and signature count.
@@ -194,16 +195,16 @@ pub struct PingResponse {
     pub peers_online: Option<u64>,
 }
 
-/// Body of `POST /me/password`. Holds passwords: never printed. Sessions that exist stay.
+/// Body of `POST /me/password`. Holds passwords: never printed, and wiped when it is dropped. Sessions that exist stay.
 #[derive(Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordRequest {
     /// The password now; at most 1024 bytes.
-    #[schema(format = Password, min_length = 1, max_length = 1024)]
-    pub old: String,
+    #[schema(value_type = String, format = Password, min_length = 1, max_length = 1024)]
+    pub old: Secret,
     /// The one from now on: at least 8 characters, at most 1024 bytes.
-    #[schema(format = Password, min_length = 8, max_length = 1024)]
-    pub new: String,
+    #[schema(value_type = String, format = Password, min_length = 8, max_length = 1024)]
+    pub new: Secret,
 }
 
 /// Peers whose certificates no longer count, though they have not ended.

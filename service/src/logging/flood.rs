@@ -1,7 +1,8 @@
 //! No line repeats itself without an end: of what is said at one place of the program, a few lines a minute are written
 //! and the rest is counted. [`tell_floods`] says the count. In memory only.
 //!
-//! This is the bound on everything that others can provoke. Who says something of one source says it once a minute
+//! This is the bound on everything that others can provoke. What is done on the order of the account that is logged in
+//! here, or of an administrator, is told each time: each line tells of another thing. Who says something of one source says it once a minute
 //! ([`crate::once`]), so that a single one cannot use the lines up.
 
 use std::{
@@ -21,6 +22,9 @@ use tracing_subscriber::layer::{Context, Filter};
 
 /// Lines of one place in a [`WINDOW`]. The figure is for what an operator reads; debug and trace are not counted.
 const MOST: u32 = 20;
+
+/// A piece of information with one of these fields tells what was done on an own order: nobody else can provoke it.
+const OWN: [&str; 2] = ["ACCOUNT", "admin"];
 
 /// After so long a place may speak again.
 const WINDOW: Duration = Duration::from_secs(60);
@@ -58,9 +62,11 @@ impl<S: Subscriber> Filter<S> for Flood {
     }
 
     fn event_enabled(&self, event: &Event<'_>, _: &Context<'_, S>) -> bool {
-        let level = *event.metadata().level();
+        let metadata = event.metadata();
+        let level = *metadata.level();
         level > Level::INFO
-            || event.metadata().target() == module_path!()
+            || metadata.target() == module_path!()
+            || level == Level::INFO && OWN.iter().any(|own| metadata.fields().field(own).is_some())
             || may_say(&mut places(), event, level, Instant::now())
     }
 }
@@ -199,6 +205,29 @@ mod tests {
         // And then it may be said again.
         flood(1);
         assert_eq!(said("a guest knocks, number 0"), 2);
+    }
+
+    #[test]
+    fn what_was_done_on_an_own_order_is_told_each_time() {
+        let sink = Sink::default();
+        let written = sink.clone();
+        let lines = tracing_subscriber::fmt::layer()
+            .with_writer(move || written.clone())
+            .with_filter(Flood);
+        let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines));
+        for number in 0..100 {
+            tracing::info!(ACCOUNT = "ana", "published ana/file-{number}@1");
+            tracing::info!(admin = true, "account user-{number} added");
+            tracing::info!(account = "ana", "logged in from elsewhere, number {number}");
+            tracing::warn!(ACCOUNT = "ana", "a trouble, number {number}");
+        }
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        let said = |part: &str| text.lines().filter(|line| line.contains(part)).count();
+        assert_eq!((said("published ana/"), said(" added")), (100, 100));
+        assert_eq!(
+            (said("from elsewhere"), said("a trouble")),
+            (MOST as usize, MOST as usize)
+        );
     }
 
     #[test]

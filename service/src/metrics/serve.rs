@@ -1,5 +1,5 @@
 //! `GET /metrics` over plain HTTP/1.1, for a collector in a network that is trusted to read numbers. Few connections at
-//! once, each for one request and a few seconds. Owns nothing.
+//! once, fewer from one address, each for one request and a few seconds. Owns nothing.
 
 use std::{convert::Infallible, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -15,10 +15,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{net::TcpListener, net::TcpStream, sync::Semaphore, time::timeout};
 
 use super::page;
-use crate::{accept, lifecycle::Lifecycle};
+use crate::{
+    accept::{self, Gate},
+    lifecycle::Lifecycle,
+};
 
 /// Collectors at once; more wait to be accepted.
 const MOST: usize = 8;
+
+/// Of them from one address; one more is closed at once.
+const PER_ADDRESS: usize = 2;
 
 /// What the head of a request may take.
 const HEAD: Duration = Duration::from_secs(5);
@@ -54,6 +60,7 @@ where
     F: Future<Output = String> + Send + 'static,
 {
     let places = Arc::new(Semaphore::new(MOST));
+    let sources = Gate::new(PER_ADDRESS, MOST);
     let soft = lifecycle.soft().clone();
     let accepting = async {
         loop {
@@ -62,10 +69,13 @@ where
                 return;
             };
             match listener.accept().await {
-                Ok((stream, _)) => {
+                Ok((stream, from)) => {
+                    let Some(entered) = sources.enter(accept::source(from.ip())) else {
+                        continue;
+                    };
                     let render = render.clone();
                     lifecycle.spawn_request(async move {
-                        let _place = place;
+                        let _places = (entered, place);
                         // A collector that is too slow comes again.
                         let _ = timeout(WHOLE, connection(stream, render)).await;
                     });
@@ -158,6 +168,25 @@ mod tests {
         )
         .await;
         assert!(post.starts_with("HTTP/1.1 405 "), "{post}");
+        // One address has two places, and another one its own.
+        let silent = [
+            TcpStream::connect(address).await.unwrap(),
+            TcpStream::connect(address).await.unwrap(),
+        ];
+        let mut third = TcpStream::connect(address).await.unwrap();
+        let closed = timeout(HEAD / 2, third.read_u8()).await;
+        assert!(closed.expect("it is closed at once").is_err());
+        let other = tokio::net::TcpSocket::new_v4().unwrap();
+        other.bind("127.0.0.2:0".parse().unwrap()).unwrap();
+        let mut other = other.connect(address).await.unwrap();
+        other
+            .write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n")
+            .await
+            .unwrap();
+        let mut text = String::new();
+        other.read_to_string(&mut text).await.unwrap();
+        assert!(text.ends_with("x_up 1\n"), "{text}");
+        drop(silent);
         lifecycle.stop();
         lifecycle.tracker().close();
         lifecycle.tracker().wait().await;

@@ -242,7 +242,7 @@ fn login(body: String, may_hash: bool) -> String {
         address.set_port(0);
     }
     if !may_hash {
-        login.password.clear();
+        login.password = String::new().into();
     }
     serde_json::to_string(&login).expect("JSON")
 }

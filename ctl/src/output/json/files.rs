@@ -8,7 +8,15 @@ use super::known;
 /// `p2pctl.list/1`.
 #[derive(Serialize)]
 pub(crate) struct List {
-    files: Vec<Held>,
+    files: Vec<Listed>,
+}
+
+/// One file in a list.
+#[derive(Serialize)]
+struct Listed {
+    #[serde(flatten)]
+    file: Held,
+    copies_known: Option<u32>,
 }
 
 /// One file that is stored here; by itself `p2pctl.pin/1` and `p2pctl.unpin/1`.
@@ -29,6 +37,15 @@ impl From<v1::ListResponse> for List {
     fn from(list: v1::ListResponse) -> Self {
         Self {
             files: list.files.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<v1::HeldFile> for Listed {
+    fn from(held: v1::HeldFile) -> Self {
+        Self {
+            copies_known: held.copies_known,
+            file: held.into(),
         }
     }
 }

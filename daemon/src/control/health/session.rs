@@ -26,12 +26,7 @@ const SKEW: i64 = 30;
 /// What is not well with it.
 pub(super) fn lines(session: &Session, link: &LinkState, now: Timestamp, lines: &mut Vec<HealthLine>) {
     let (record, host) = (&session.record, session.directory_host());
-    if !link.reachable {
-        let left = hours(record.certificate_expires_at, now);
-        let message = format!("{host} does not answer; this peer's certificate lasts {left} h more");
-        let fix = format!("on {host}: sudo systemctl start p2p-directory");
-        lines.push(Code::DirectoryAway.line(message, fix));
-    }
+    lines.extend(away(host, link, hours(record.certificate_expires_at, now)));
     lines.extend(certificate(record, host, link, now));
     for address in &record.unreachable {
         lines.push(port(host, address));
@@ -75,6 +70,15 @@ fn hours(end: Timestamp, now: Timestamp) -> i64 {
     ((end.as_second() - now.as_second()) / 3600).max(0)
 }
 
+/// The directory was asked, and did not answer.
+fn away(host: &str, link: &LinkState, hours_left: i64) -> Option<HealthLine> {
+    link.failing.then(|| {
+        let message = format!("{host} does not answer; this peer's certificate lasts {hours_left} h more");
+        let fix = format!("on {host}: sudo systemctl start p2p-directory");
+        Code::DirectoryAway.line(message, fix)
+    })
+}
+
 /// It should have been renewed long ago.
 fn certificate(record: &SessionRecord, host: &str, link: &LinkState, now: Timestamp) -> Option<HealthLine> {
     let life = record.certificate_expires_at.as_second() - record.certified_at.as_second();
@@ -108,6 +112,18 @@ fn port(host: &str, address: &SocketAddr) -> HealthLine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_directory_is_away_once_it_was_asked() {
+        let mut link = LinkState::default();
+        assert_eq!(away("dir.lab", &link, 3), None);
+        link.failing = true;
+        let line = away("dir.lab", &link, 3).unwrap();
+        assert_eq!(
+            line.message,
+            "dir.lab does not answer; this peer's certificate lasts 3 h more"
+        );
+    }
 
     #[test]
     fn what_an_administrator_did_one_undoes() {

@@ -40,11 +40,11 @@ pub async fn probe(
 }
 
 /// Logs in.
-pub async fn login(rpc: &ControlRpc, uid: u32, request: LoginRequest) -> Result<LoginResponse, Failure> {
-    let password = Zeroizing::new(request.password);
+pub async fn login(rpc: &ControlRpc, uid: u32, mut request: LoginRequest) -> Result<LoginResponse, Failure> {
+    let password = Zeroizing::new(std::mem::take(&mut request.password));
     let url = directory(rpc, &request.directory)?;
     rpc.sessions.must_be_at(uid, url.as_str())?;
-    let trust = match request.trust {
+    let trust = match request.trust.take() {
         Some(login_request::Trust::CaFingerprint(text)) => Trust::Fingerprint(text),
         Some(login_request::Trust::CaPem(pem)) => Trust::Pem(pem),
         Some(login_request::Trust::FirstUse(true)) => Trust::FirstUse,

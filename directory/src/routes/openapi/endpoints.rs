@@ -9,7 +9,8 @@ use p2p_proto::{
         placement::{PlaceRequest, PlaceResponse},
         problem::ProblemKind,
         publications::{
-            FileInfo, Publication, PublishRequest, RefQuery, ReleaseRequest, SearchQuery, SearchResponse,
+            CopiesRequest, CopiesResponse, FileInfo, Publication, PublishRequest, RefQuery, ReleaseRequest,
+            SearchQuery, SearchResponse,
         },
         reports::ReportRequest,
         session::{
@@ -152,6 +153,10 @@ fn of_questions(schemas: &mut Schemas) -> Vec<Endpoint> {
         .query::<SearchQuery>()
         .json(schemas.of::<SearchResponse>())
         .refuses(&[Invalid]),
+        Endpoint::new("post", "/copies", "How many peers have each of these files")
+            .session()
+            .body(&schemas.of::<CopiesRequest>())
+            .json(schemas.of::<CopiesResponse>()),
         Endpoint::new(
             "get",
             "/files",

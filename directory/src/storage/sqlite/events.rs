@@ -11,7 +11,7 @@ use p2p_proto::{
 use sqlx::{Row, SqliteConnection, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::{Sqlite, Write, rows, visible::seen};
+use super::{Sqlite, Write, rows};
 use crate::storage::{EventStore, Reply, StorageError, events::MAX_KEPT};
 
 /// Who is told.
@@ -145,12 +145,35 @@ pub(super) async fn last_seen(
     row.map(|row| rows::uuid(&row, "id")).transpose()
 }
 
-/// The same as `seen!` says.
-const LAST_SEEN: &str = "SELECT max(id) AS id FROM (\
-     SELECT (SELECT id FROM events WHERE visibility = 'public' ORDER BY id DESC LIMIT 1) AS id \
-     UNION ALL SELECT (SELECT id FROM events WHERE owner = ?1 ORDER BY id DESC LIMIT 1) \
-     UNION ALL SELECT (SELECT e.id FROM events e WHERE e.visibility = 'group:' || m.of_group ORDER BY e.id DESC LIMIT 1) \
-     FROM members m WHERE m.user = ?1) HAVING max(id) IS NOT NULL";
+/// Of each reason to see an event, as `seen!` says them, the first one in this order.
+macro_rules! of_each_reason {
+    ($order:literal) => {
+        concat!(
+            "SELECT (SELECT id FROM events WHERE visibility = 'public' ",
+            $order,
+            ") AS id UNION ALL SELECT (SELECT id FROM events WHERE owner = ?1 ",
+            $order,
+            ") UNION ALL SELECT (SELECT id FROM events WHERE visibility = 'group:' || m.of_group ",
+            $order,
+            ") FROM members m WHERE m.user = ?1"
+        )
+    };
+}
+
+const LAST_SEEN: &str = concat!(
+    "SELECT max(id) AS id FROM (",
+    of_each_reason!("ORDER BY id DESC LIMIT 1"),
+    ") HAVING max(id) IS NOT NULL"
+);
+
+/// What the caller may see after `?2`, the oldest first; `?3` is one more than how many. From each one the next is looked
+/// up, by an index, however many hidden ones lie between.
+const SEEN_AFTER: &str = concat!(
+    "WITH RECURSIVE told (id) AS (VALUES (?2) UNION ALL SELECT (SELECT min(id) FROM (",
+    of_each_reason!("AND id > told.id ORDER BY id LIMIT 1"),
+    ")) FROM told WHERE told.id IS NOT NULL LIMIT ?3) \
+     SELECT e.id, e.at, e.what FROM told CROSS JOIN events e ON e.id = told.id WHERE told.id > ?2 ORDER BY e.id"
+);
 
 /// Another visibility of the publication: what was told of it is from now on for those who may see it now.
 pub(super) async fn follow_visibility(tx: &mut Write, of: &Publication) -> Result<(), StorageError> {
@@ -267,16 +290,12 @@ async fn read(
         none.gap = is_gap(db, &after).await?;
         return Ok(none);
     }
-    let found = sqlx::query(concat!(
-        "SELECT e.id, e.at, e.what FROM events e WHERE e.id > ?2 AND ",
-        seen!("e"),
-        " ORDER BY e.id LIMIT ?3"
-    ))
-    .bind(rows::blob(&caller))
-    .bind(rows::blob(&after))
-    .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1))
-    .fetch_all(&mut *db)
-    .await?;
+    let found = sqlx::query(SEEN_AFTER)
+        .bind(rows::blob(&caller))
+        .bind(rows::blob(&after))
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(2))
+        .fetch_all(&mut *db)
+        .await?;
     let events: Vec<Event> = found.iter().take(limit).map(event).collect::<Result<_, _>>()?;
     let more = found.len() > limit;
     Ok(Events {
@@ -300,63 +319,4 @@ impl EventStore for Sqlite {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::clock::SystemClock;
-
-    fn millis_of(id: Uuid) -> u64 {
-        id.as_u64_pair().0 >> 16
-    }
-
-    #[tokio::test]
-    async fn the_last_one_is_found_without_a_walk() {
-        let folder = tempfile::tempdir().unwrap();
-        let database = Sqlite::open(&folder.path().join("db"), Arc::new(SystemClock))
-            .await
-            .unwrap();
-        let mut db = database.readers.acquire().await.unwrap();
-        let plan = sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {LAST_SEEN}")))
-            .bind(vec![0_u8; 16])
-            .fetch_all(&mut *db)
-            .await
-            .unwrap();
-        let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
-        let of_tables = |verb: &str| {
-            let begins = |step: &&String| {
-                [" events", " e ", " m "]
-                    .iter()
-                    .any(|table| step.starts_with(&format!("{verb}{table}")))
-            };
-            steps.iter().filter(begins).count()
-        };
-        assert_eq!((of_tables("SEARCH"), of_tables("SCAN")), (4, 0), "{steps:#?}");
-        assert!(
-            !steps.iter().any(|step| step.contains("TEMP B-TREE")),
-            "{steps:#?}"
-        );
-        assert_eq!(last_seen(&mut db, &Uuid::new_v4()).await.unwrap(), None);
-    }
-
-    #[test]
-    fn ids_rise_whatever_the_clock_does() {
-        let mut last = None;
-        for (step, now) in [1000, 1000, 999, 0, -5, 1001, 1001, 500].into_iter().enumerate() {
-            let id = next_id(last, now, Uuid::new_v4());
-            assert!(Some(id) > last, "step {step}");
-            assert_eq!(id.get_version_num(), 7);
-            assert_eq!(id.get_variant(), uuid::Variant::RFC4122);
-            assert!(millis_of(id) <= 1001);
-            last = Some(id);
-        }
-    }
-
-    #[test]
-    fn a_full_counter_goes_on_in_the_next_millisecond() {
-        let full = Uuid::from_u64_pair((1000 << 16) | 0x7fff, u64::MAX >> 2 | 1 << 63);
-        let id = next_id(Some(full), 10, Uuid::new_v4());
-        assert!(id > full);
-        assert_eq!((millis_of(id), id.get_version_num()), (1001, 7));
-    }
-}
+mod tests;

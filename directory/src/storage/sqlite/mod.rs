@@ -6,6 +6,8 @@ mod events;
 mod figures;
 mod groups;
 mod holds;
+#[cfg(test)]
+mod oldest;
 mod peers;
 mod placement;
 mod publications;

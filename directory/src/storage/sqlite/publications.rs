@@ -4,7 +4,7 @@ use p2p_proto::{
     ContentHash,
     rest::{
         events::What,
-        publications::{Publication, PublishRequest},
+        publications::{CopiesOf, Publication, PublishRequest},
     },
 };
 use sqlx::sqlite::SqliteRow;
@@ -30,6 +30,10 @@ fn publications(rows: &[SqliteRow]) -> Result<Vec<Publication>, StorageError> {
 }
 
 impl PublicationStore for Sqlite {
+    fn copies(&self, caller: Uuid, publications: Vec<Uuid>) -> Reply<'_, Vec<CopiesOf>> {
+        Box::pin(async move { self.count_copies(caller, &publications).await })
+    }
+
     fn publish<'a>(
         &'a self,
         session: &'a Session,

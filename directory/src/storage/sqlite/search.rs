@@ -1,6 +1,6 @@
 //! Searching on SQLite: one page of the newest visible versions, and how many there are in all.
 
-use p2p_proto::rest::publications::SearchHit;
+use p2p_proto::rest::publications::{CopiesOf, SearchHit};
 use sqlx::{Row, sqlite::SqliteRow};
 use uuid::Uuid;
 
@@ -20,6 +20,26 @@ macro_rules! searched {
             visible!("p"),
             " AND (?2 = '' OR instr(p.folded, ?2) > 0) AND (?3 IS NULL OR u.name = ?3) AND ",
             newest!()
+        )
+    };
+}
+
+/// How many peers have all of `p`: at this time, by the reports since then, of which so many are enough.
+macro_rules! counted {
+    ($now:literal, $since:literal, $enough:literal) => {
+        concat!(
+            "(SELECT count(*) FROM holds h WHERE h.publication = p.id AND h.state = 2 AND ",
+            report_count!("h.peer", "h.publication", $since),
+            " < ",
+            $enough,
+            ") AS holders_total, (SELECT count(*) FROM holds h JOIN leases l ON l.peer = h.peer \
+             WHERE h.publication = p.id AND h.state = 2 AND l.expires_at > ",
+            $now,
+            " AND ",
+            report_count!("h.peer", "h.publication", $since),
+            " < ",
+            $enough,
+            ") AS holders_online "
         )
     };
 }
@@ -51,6 +71,40 @@ impl Sqlite {
         })
     }
 
+    /// All as of one moment.
+    pub(super) async fn count_copies(
+        &self,
+        caller: Uuid,
+        publications: &[Uuid],
+    ) -> Result<Vec<CopiesOf>, StorageError> {
+        let mut moment = self.readers.begin().await?;
+        let mut copies = Vec::new();
+        for &publication in publications {
+            let row = sqlx::query(concat!(
+                "SELECT ",
+                counted!("?3", "?4", "?5"),
+                "FROM publications p WHERE ",
+                visible!("p"),
+                " AND p.id = ?2"
+            ))
+            .bind(rows::blob(&caller))
+            .bind(rows::blob(&publication))
+            .bind(self.now())
+            .bind(self.reports_since())
+            .bind(ENOUGH)
+            .fetch_optional(&mut *moment)
+            .await?;
+            if let Some(row) = row {
+                copies.push(CopiesOf {
+                    publication,
+                    holders_online: small(&row, "holders_online")?,
+                    holders_total: small(&row, "holders_total")?,
+                });
+            }
+        }
+        Ok(copies)
+    }
+
     async fn search_total(&self, caller: Uuid, filter: &SearchFilter) -> Result<u64, StorageError> {
         let row = sqlx::query(concat!("SELECT count(*) AS total ", searched!()))
             .bind(rows::blob(&caller))
@@ -66,13 +120,8 @@ impl Sqlite {
         Ok(sqlx::query(concat!(
             "SELECT ",
             columns!(),
-            ", (SELECT count(*) FROM holds h WHERE h.publication = p.id AND h.state = 2 AND ",
-            report_count!("h.peer", "h.publication", "?8"),
-            " < ?9) AS holders_total, \
-             (SELECT count(*) FROM holds h JOIN leases l ON l.peer = h.peer \
-             WHERE h.publication = p.id AND h.state = 2 AND l.expires_at > ?4 AND ",
-            report_count!("h.peer", "h.publication", "?8"),
-            " < ?9) AS holders_online ",
+            ", ",
+            counted!("?4", "?8", "?9"),
             searched!(),
             " AND (?5 IS NULL OR (p.name, u.name) > (?5, ?6)) ORDER BY p.name, u.name LIMIT ?7"
         ))

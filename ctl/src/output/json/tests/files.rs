@@ -40,13 +40,15 @@ fn tables() {
             pinned: true,
             state: "complete".into(),
             stored_bytes: 7,
+            copies_known: Some(2),
         }],
     };
     assert_eq!(
         value("list", &List::from(list)),
         json!({"schema": "p2pctl.list/1",
                "files": [{"name": "scan.tar", "owner": "ana", "hash": "5c0a", "size": 7, "version": 1,
-                          "visibility": "public", "pinned": true, "state": "complete", "stored_bytes": 7}]})
+                          "visibility": "public", "pinned": true, "state": "complete", "stored_bytes": 7,
+                          "copies_known": 2}]})
     );
     let search = v1::SearchResponse {
         files: vec![v1::FoundFile {

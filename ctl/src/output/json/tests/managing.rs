@@ -40,6 +40,7 @@ fn pins() {
         pinned: true,
         state: "complete".into(),
         stored_bytes: 7,
+        copies_known: None,
     };
     for command in ["pin", "unpin"] {
         assert_eq!(
