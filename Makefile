@@ -22,6 +22,7 @@ lint:
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	rustfmt --check tests/fuzz/fuzz_targets/*.rs
+	cargo metadata --locked --format-version 1 --manifest-path tests/fuzz/Cargo.toml >/dev/null
 	cargo deny check bans licenses sources
 	tests/documents.sh
 
