@@ -158,6 +158,10 @@ fn uploads(checked: &Checked, world: &World, a: &Peer) {
     let (few, _) = world.file("few.tar", 4, 1000);
     let fewer = checked.ends(a, 12, &["upload", text(&few), "--copies", "9"], "upload");
     assert_eq!(fewer["errors"][0]["kind"], "partial");
+    let (_stranger, _) = world.stranger("far", "kim");
+    let refused = checked.ends(a, 12, &["upload", text(&few), "--to", "far"], "upload");
+    let copies = refused["files"][0]["copies"].as_array().expect("copies");
+    assert!(copies.iter().any(|copy| copy["reason"].is_string()), "{refused}");
     checked.ok(a, &["replicate", "pipe", "--to", "b"]);
     checked.fails(a, 6, &["replicate", "nope", "--copies", "2"]);
 }

@@ -53,7 +53,7 @@ async fn a_password_in_the_wrong_field_is_not_logged() {
     let key = KeyPair::generate().unwrap();
     for user in ["Secret words of hers", "ana"] {
         let request = LoginRequest {
-            password: "wrong words".to_owned(),
+            password: "wrong words".to_owned().into(),
             ..login_request(&key, user, "ws1")
         };
         let kind = problem_kind(directory.post_login(&request).await).await;
