@@ -2,8 +2,8 @@
 //! and the rest is counted. [`tell_floods`] says the count. In memory only.
 //!
 //! This is the bound on everything that others can provoke. What is done on the order of the account that is logged in
-//! here, or of an administrator, is told each time: each line tells of another thing. Who says something of one source says it once a minute
-//! ([`crate::once`]), so that a single one cannot use the lines up.
+//! here, or of an administrator, is told each time: each line tells of another thing. Who says something of one source
+//! says it once a minute ([`crate::once`]), so that a single one cannot use the lines up.
 
 use std::{
     collections::HashMap,
