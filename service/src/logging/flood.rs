@@ -174,14 +174,21 @@ mod tests {
         }
     }
 
+    impl Sink {
+        /// It gets what is logged in this thread, until the answer is dropped.
+        fn listens(&self) -> tracing::subscriber::DefaultGuard {
+            let written = self.clone();
+            let lines = tracing_subscriber::fmt::layer()
+                .with_writer(move || written.clone())
+                .with_filter(Flood);
+            tracing::subscriber::set_default(tracing_subscriber::registry().with(lines))
+        }
+    }
+
     #[test]
     fn a_flood_is_a_few_lines_and_a_count() {
         let sink = Sink::default();
-        let written = sink.clone();
-        let lines = tracing_subscriber::fmt::layer()
-            .with_writer(move || written.clone())
-            .with_filter(Flood);
-        let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines));
+        let _log = sink.listens();
         let flood = |count| {
             for number in 0..count {
                 tracing::warn!("a guest knocks, number {number}");
@@ -210,11 +217,7 @@ mod tests {
     #[test]
     fn what_was_done_on_an_own_order_is_told_each_time() {
         let sink = Sink::default();
-        let written = sink.clone();
-        let lines = tracing_subscriber::fmt::layer()
-            .with_writer(move || written.clone())
-            .with_filter(Flood);
-        let _log = tracing::subscriber::set_default(tracing_subscriber::registry().with(lines));
+        let _log = sink.listens();
         for number in 0..100 {
             tracing::info!(ACCOUNT = "ana", "published ana/file-{number}@1");
             tracing::info!(admin = true, "account user-{number} added");
