@@ -14,7 +14,7 @@ use clap::{
     ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
 };
-pub(crate) use managing::{CompletionsArgs, LimitArgs, PasswdArgs, PriorityArgs, Rate, Shell};
+pub(crate) use managing::{CompletionsArgs, LimitArgs, PackageFilesArgs, PasswdArgs, PriorityArgs, Rate, Shell};
 pub(crate) use moving::{CopiesArgs, ReplicateArgs, TransferArgs, TransfersArgs, VerifyArgs};
 use p2p_proto::{FileName, Visibility};
 use values::{duration, file_name, fingerprint};
@@ -133,6 +133,9 @@ pub(crate) enum Command {
     Menu,
     /// Print the script that completes commands in a shell
     Completions(CompletionsArgs),
+    /// Write what the package has besides the program: man pages, completions
+    #[command(hide = true)]
+    PackageFiles(PackageFilesArgs),
 }
 
 #[derive(Debug, Args)]

@@ -3,6 +3,7 @@
 use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
+use p2p_packaging::{Section, package_files};
 use p2p_service::{
     config::Sources,
     lifecycle::{Lifecycle, Signals},
@@ -42,17 +43,29 @@ pub struct Cli {
 }
 
 /// Anything else than to run.
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// What the package says after it has started the daemon.
     #[command(hide = true)]
     FirstSteps,
+    /// Write what the package has besides the program: man pages, completions.
+    #[command(hide = true)]
+    PackageFiles {
+        /// Where to.
+        folder: PathBuf,
+    },
 }
 
 impl Cli {
     /// Runs until stopped.
     #[must_use]
     pub fn run(self) -> ExitCode {
+        if let Some(Command::PackageFiles { folder }) = &self.command {
+            return match package_files::<Self>(Section::Administration, folder) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => complain(&error, 1),
+            };
+        }
         let sources = Sources {
             file: self.config,
             set: self.set,

@@ -46,6 +46,12 @@ pub enum Command {
     /// What the package says after it has started the directory
     #[command(hide = true)]
     FirstSteps,
+    /// Write what the package has besides the program: man pages, completions
+    #[command(hide = true)]
+    PackageFiles {
+        /// Where to
+        folder: PathBuf,
+    },
     /// Administer the directory that runs on this machine
     #[command(subcommand)]
     Admin(Admin),

@@ -7,6 +7,7 @@ pub mod control;
 pub mod data;
 pub mod directory;
 pub mod forge;
+pub mod first_hour;
 pub mod fuzz;
 pub mod hanging;
 pub mod help;
@@ -24,6 +25,7 @@ pub mod proxy;
 pub mod schema;
 pub mod terminal;
 pub mod torture;
+pub mod transcript;
 pub mod visitor;
 pub mod wait;
 

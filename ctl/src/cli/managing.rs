@@ -1,4 +1,6 @@
-//! What `passwd`, `limit`, `priority` and `completions` take. Owns no state.
+//! What `passwd`, `limit`, `priority` `completions` and `package-files` take. Owns no state.
+
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
@@ -69,6 +71,13 @@ pub(crate) struct CompletionsArgs {
     /// The shell
     #[arg(value_name = "SHELL", value_enum)]
     pub(crate) shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PackageFilesArgs {
+    /// Where to
+    #[arg(value_name = "FOLDER")]
+    pub(crate) folder: PathBuf,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -9,6 +9,7 @@ pub(crate) mod list;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod menu;
+mod package_files;
 pub(crate) mod passwd;
 pub(crate) mod peers;
 pub(crate) mod pin;
@@ -50,6 +51,7 @@ async fn dispatch(ctx: &Context, command: Command) -> Result<(), Stop> {
         Command::Watch => watch::run(ctx).await,
         Command::Menu => menu::run(ctx).await,
         Command::Completions(args) => completions::run(ctx, &args),
+        Command::PackageFiles(args) => package_files::run(&args.folder),
         Command::Logout => ctx.guard(logout::run(ctx)).await,
         Command::Whoami => ctx.guard(whoami::run(ctx)).await,
         Command::Status => ctx.guard(status::run(ctx)).await,

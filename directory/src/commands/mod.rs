@@ -14,6 +14,7 @@ mod user;
 use std::{io::Write, process::ExitCode};
 
 use p2p_proto::{Failure, FailureKind};
+use p2p_packaging::{Section, package_files};
 use p2p_service::{config::Sources, logging};
 use serde_json::{Value, json};
 
@@ -60,6 +61,10 @@ fn dispatch(cli: Cli) -> Result<Option<Outcome>, Failure> {
         Command::Init => init::run(&config).map(Some),
         Command::CaFingerprint => ca_fingerprint::run(&config).map(Some),
         Command::Backup { file } => backup::run(&config, &file).map(Some),
+        Command::PackageFiles { folder } => match package_files::<Cli>(Section::Administration, &folder) {
+            Ok(()) => Ok(None),
+            Err(error) => Err(Failure::new(FailureKind::Internal, error.to_string())),
+        },
         Command::FirstSteps => first_steps::run(&config).map(Some),
         Command::Admin(Admin::User(command)) => user::run(&config, command).map(Some),
         Command::Admin(Admin::Group(command)) => group::run(&config, command).map(Some),

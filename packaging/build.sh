@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# `make packages`: deb and rpm of p2pd and p2p-directory for this machine's architecture, in target/packages.
+# PROFILE= takes another profile than dist, for who tries something.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+profile=${PROFILE:-dist}
+out=target/packages
+mkdir -p "$out"
+
+cargo build --locked --profile "$profile" --bins -p p2p-daemon -p p2pctl -p p2p-directory
+folder=target/$profile
+[ "$profile" != dev ] || folder=target/debug
+
+# Man pages and completions are made from the command lines themselves.
+rm -rf "$out/files"
+mkdir -p "$out"/files/{p2pd,p2p-directory}
+"$folder/p2pd" package-files "$out/files/p2pd"
+"$folder/p2pctl" package-files "$out/files/p2pd"
+"$folder/p2p-directory" package-files "$out/files/p2p-directory"
+for page in packaging/man/*.end; do
+  [ -e "$page" ] || continue
+  name=$(basename "$page" .end)
+  for made in "$out"/files/*/"$name"; do cat "$page" >>"$made"; done
+done
+cp packaging/man/p2pd.toml.5 "$out/files/p2pd"
+cp packaging/man/p2p-directory.toml.5 "$out/files/p2p-directory"
+# cargo-deb presses its own.
+find "$out/files" -name '*.[158]' -exec gzip --keep --best --no-name {} +
+
+for member in daemon directory; do
+  package=p2p-$member
+  cargo deb --quiet --no-build --locked --profile "$profile" --package "$package" --output "$out/" ${DEB_OPTIONS:-}
+  cargo generate-rpm --package "$member" --profile "$profile" --output "$out/"
+done
+rm -rf "$out/files"
+ls -l "$out"
