@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
 # `make packages`: deb and rpm of p2pd and p2p-directory for this machine's architecture, in target/packages.
-# PROFILE= takes another profile than dist, for who tries something.
+# PROFILE=dev takes what `make build` makes, for who tries something.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=${PROFILE:-dist}
 out=target/packages
 mkdir -p "$out"
 
-cargo build --locked --profile "$profile" --bins -p p2p-daemon -p p2pctl -p p2p-directory
+members=(-p p2p-daemon -p p2pctl -p p2p-directory)
 folder=target/$profile
-[ "$profile" != dev ] || folder=target/debug
+# What `make build` has made.
+if [ "$profile" = dev ]; then members=(--workspace) folder=target/debug; fi
+cargo build --locked --profile "$profile" --bins "${members[@]}"
 
 # Man pages and completions are made from the command lines themselves.
 rm -rf "$out/files"
@@ -22,6 +24,7 @@ for page in packaging/man/*.end; do
   name=$(basename "$page" .end)
   for made in "$out"/files/*/"$name"; do cat "$page" >>"$made"; done
 done
+gzip --best --no-name --stdout packaging/deb/changelog >"$out/files/changelog.gz"
 cp packaging/man/p2pd.toml.5 "$out/files/p2pd"
 cp packaging/man/p2p-directory.toml.5 "$out/files/p2p-directory"
 # cargo-deb presses its own.

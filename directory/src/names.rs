@@ -20,10 +20,8 @@ pub fn server_names(configured: &[ServerName]) -> Vec<String> {
 }
 
 fn host_name() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
-    ServerName::try_from(text.trim().to_owned())
-        .ok()
-        .map(|name| name.to_string())
+    let text = rustix::system::uname().nodename().to_str().ok()?.to_owned();
+    ServerName::try_from(text).ok().map(|name| name.to_string())
 }
 
 /// Addresses that other hosts may use, sorted.

@@ -11,7 +11,7 @@ if [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null && command -v systemd
   tests/packages/roots.sh "$P2P_DEBIAN"
 fi
 cargo nextest run --package p2p-tests --test packages --profile packages "$@"
-tests/packages/cloud.sh
+tests/packages/cloud.sh "$P2P_DEBIAN/plain"
 tests/packages/containers.sh "$P2P_DEBIAN/plain" target/dist
 
 printf '\nOf the packages:\n'

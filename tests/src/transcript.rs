@@ -9,7 +9,8 @@ use crate::{
 };
 
 /// How apt and dpkg begin what they say of their own work.
-const APT: [&str; 19] = [
+const APT: [&str; 20] = [
+    "debconf: delaying",
     "Reading package lists",
     "Building dependency tree",
     "Reading state information",

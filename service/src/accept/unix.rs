@@ -122,6 +122,11 @@ fn give_to_group(hidden: &Path, path: &Path, name: &str) {
             return;
         }
     };
+    // A sandbox may refuse even what changes nothing.
+    let already = fs::metadata(hidden).is_ok_and(|made| made.gid() == group.gid.as_raw());
+    if already {
+        return;
+    }
     if let Err(error) = std::os::unix::fs::chown(hidden, None, Some(group.gid.as_raw())) {
         tracing::warn!("{} cannot be given to group {name}: {error}", path.display());
     }

@@ -1,5 +1,5 @@
 //! The rpm packages, in a database of rpm on a machine with a real systemd. That machine is a Debian, whose packages rpm
-//! does not know: a package without files says that what they need is there.
+//! does not know: a package without files says that what they need is there. `--force-debian` is what rpm wants to hear from Debian.
 
 use p2p_tests::lab::{Lab, Layer, Machine};
 
@@ -12,7 +12,7 @@ fn has_what_they_need(machine: &Machine) {
         "cd /home/admin && { printf 'Name: debian\\nVersion: 12\\nRelease: 1\\nSummary: s\\nLicense: l\\nBuildArch: noarch\\n'; \
          rpm -qp --requires *.rpm 2>/dev/null | grep -v '^rpmlib' | sort -u | sed 's/^/Provides: /'; \
          printf '%%description\\nd\\n%%files\\n'; } >debian.spec && rpmbuild --quiet -bb debian.spec --define '_rpmdir /root' \
-         && rpm --install /root/noarch/debian-12-1.noarch.rpm",
+         && rpm --force-debian --install /root/noarch/debian-12-1.noarch.rpm",
     );
 }
 
@@ -27,7 +27,7 @@ fn rpms_install_run_upgrade_and_go() {
         has_what_they_need(machine);
         // Policy of this machine: services are off until somebody says so.
         machine.runs("root", "mkdir -p /etc/systemd/system-preset && echo 'disable *' >/etc/systemd/system-preset/99.preset");
-        let said = machine.runs("admin", &format!("sudo rpm --install {name}-{VERSION}-*.rpm 2>&1"));
+        let said = machine.runs("admin", &format!("sudo rpm --force-debian --install {name}-{VERSION}-*.rpm 2>&1"));
         assert!(said.starts_with(&format!("Next: sudo systemctl enable --now {name}; ")), "{said}");
         assert_eq!(said.lines().count(), 1, "{said}");
         let state = machine.command("root", &format!("systemctl is-enabled {name}")).output().expect("systemctl");
@@ -46,12 +46,12 @@ fn rpms_install_run_upgrade_and_go() {
     // The same version again is what an upgrade does: the new scripts, then those of the old one.
     let pid = || ws1.runs("root", "systemctl show --value --property MainPID p2pd");
     let before = pid();
-    ws1.runs("admin", &format!("sudo rpm --upgrade --replacepkgs --replacefiles p2pd-{VERSION}-*.rpm 2>&1"));
+    ws1.runs("admin", &format!("sudo rpm --force-debian --upgrade --replacepkgs --replacefiles p2pd-{VERSION}-*.rpm 2>&1"));
     assert_ne!(pid(), before, "an upgrade starts what runs anew");
     assert!(ws1.runs("root", "cat /etc/p2pd/p2pd.toml").contains("# mine"));
     assert_eq!(ws1.runs("ana", "p2pctl download hello -o -"), "hello\n");
 
-    ws1.runs("admin", "sudo rpm --erase p2pd 2>&1");
+    ws1.runs("admin", "sudo rpm --force-debian --erase p2pd 2>&1");
     assert!(!ws1.path("/usr/bin/p2pd").exists() && !ws1.path("/usr/lib/systemd/system/p2pd.service").exists());
     let gone = ws1.command("root", "systemctl is-active p2pd").output().expect("systemctl");
     assert_eq!(gone.stdout, b"inactive\n");

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt,
+    os::unix::fs::{PermissionsExt, chown},
     path::{Path, PathBuf},
 };
 
@@ -14,25 +14,12 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The package that is upgraded from: what was built, under a lower number.
 pub const PREVIOUS: &str = "0.0.9";
 
+/// The administrator's id.
+const ADMIN: u32 = 900;
+
 /// Where `make packages` puts them.
 pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/packages")
-}
-
-/// The only package of that beginning and end.
-pub fn package(begins: &str, ends: &str) -> PathBuf {
-    let found: Vec<PathBuf> = fs::read_dir(folder())
-        .expect("target/packages: make packages")
-        .map(|entry| entry.expect("an entry").path())
-        .filter(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.starts_with(begins) && name.ends_with(ends)
-        })
-        .collect();
-    let [only] = found.as_slice() else {
-        panic!("{begins}…{ends}: {found:?}");
-    };
-    only.clone()
 }
 
 /// Machines where the administrator has every package in his home.
@@ -43,11 +30,19 @@ pub fn machines(names: &[&str]) -> Option<Lab> {
 
 /// Puts every package into the administrator's home.
 pub fn stock(files: &Path) {
+    // A bar that is drawn over lines is no text.
+    fs::create_dir_all(files.join("etc/apt/apt.conf.d")).expect("a folder");
+    fs::write(
+        files.join("etc/apt/apt.conf.d/99plain"),
+        "Binary::apt::Dpkg::Progress-Fancy \"0\";\n",
+    )
+    .expect("a file");
     let home = files.join("home/admin");
     fs::create_dir_all(&home).expect("a folder");
     for open in ["home", "home/admin"] {
         fs::set_permissions(files.join(open), fs::Permissions::from_mode(0o755)).expect("a folder");
     }
+    chown(&home, Some(ADMIN), None).expect("a folder");
     for entry in fs::read_dir(folder()).expect("target/packages: make packages") {
         let path = entry.expect("an entry").path();
         if path.is_file() {

@@ -32,7 +32,7 @@ fn systemd_has_nothing_to_complain_of() {
     let enabled = one.runs("root", "systemctl is-enabled p2pd p2p-directory; systemctl is-active p2pd p2p-directory");
     assert_eq!(enabled, "enabled\nenabled\nactive\nactive\n");
     // Nothing that runs failed to start.
-    assert_eq!(one.runs("root", "systemctl --failed --no-legend --plain 'p2p*'"), "");
+    assert_eq!(one.runs("root", "systemctl list-units --failed --no-legend --plain 'p2p*'"), "");
 }
 
 fn is_tight(machine: &Machine, unit: &str) {
