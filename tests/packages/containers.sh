@@ -125,7 +125,7 @@ first_hour() {
   install -m 600 -o 991 -g 991 /dev/null "$work/password"
   echo "$password" >"$work/password"
   podman run --detach --name p2p_ws4_1 --hostname ws4 --network p2p_p2p --read-only --cap-drop all \
-    --volume "$work/password:/run/secrets/password:ro" --env P2PD_LOGIN__USER=ana \
+    --volume p2p_ws4-run:/run/p2pd --volume "$work/password:/run/secrets/password:ro" --env P2PD_LOGIN__USER=ana \
     --env P2PD_LOGIN__PASSWORD_FILE=/run/secrets/password --env "P2PD_LOGIN__CA_FINGERPRINT=$fingerprint" \
     --env P2PD_DIRECTORY__URLS=https://directory:7400 p2pd >/dev/null
   until_healthy ws4
@@ -136,6 +136,11 @@ first_hour() {
     sleep 0.2
   done
   inside ws4 p2pctl --no-progress download scan.tar -o - | cmp - "$work/scan.tar" || fail "ws4 got something else"
+  # A user of the host, with a folder of the host: the machine's session is his too, and the file is as he may make it.
+  install -d -m 700 -o 1234 -g 1234 "$work/home"
+  podman run --rm --network none --user 1234:991 --volume p2p_ws4-run:/run/p2pd --volume "$work/home:/data" p2pctl \
+    --no-progress download scan.tar -o /data/
+  cmp "$work/scan.tar" "$work/home/scan.tar" || fail "the user's folder got something else"
   check_process directory 992
   for peer in ws1 ws2 ws3 ws4; do
     healthy "$peer" || fail "$peer is not healthy any more"
