@@ -28,7 +28,7 @@ isolate() {
   mount -t tmpfs tmpfs /run
   mkdir -p /etc/containers
   mount -t tmpfs tmpfs /etc/containers
-  umount -R /sys/fs/cgroup
+  umount -R /sys/fs/cgroup || true
   mount -t cgroup2 cgroup2 /sys/fs/cgroup
   echo '{"default": [{"type": "insecureAcceptAnything"}]}' >/etc/containers/policy.json
   # Without groups of processes and rlimits of its own, which not every machine for tests may give.
