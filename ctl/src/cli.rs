@@ -14,7 +14,9 @@ use clap::{
     ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum,
     builder::{OsStringValueParser, TypedValueParser},
 };
-pub(crate) use managing::{CompletionsArgs, LimitArgs, PackageFilesArgs, PasswdArgs, PriorityArgs, Rate, Shell};
+pub(crate) use managing::{
+    CompletionsArgs, LimitArgs, PackageFilesArgs, PasswdArgs, PriorityArgs, Rate, Shell,
+};
 pub(crate) use moving::{CopiesArgs, ReplicateArgs, TransferArgs, TransfersArgs, VerifyArgs};
 use p2p_proto::{FileName, Visibility};
 use values::{duration, file_name, fingerprint};

@@ -82,6 +82,9 @@ mod tests {
         found.sort();
         assert_eq!(found, ["_tool", "tool-act.8", "tool.8", "tool.bash", "tool.fish"]);
         let page = fs::read_to_string(folder.path().join("tool-act.8")).unwrap();
-        assert!(page.contains("Does it") && page.contains(".TH tool-act 8"), "{page}");
+        assert!(
+            page.contains("Does it") && page.contains(".TH tool-act 8"),
+            "{page}"
+        );
     }
 }

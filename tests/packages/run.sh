@@ -11,8 +11,6 @@ if [ "$(id -u)" = 0 ] && command -v debootstrap >/dev/null && command -v systemd
   tests/packages/roots.sh "$P2P_DEBIAN"
 fi
 cargo nextest run --package p2p-tests --test packages --profile packages "$@"
-# Where Terraform's registry cannot be reached, its provider may be here.
-if [ -z "${TF_PLUGIN_DIR:-}" ] && [ -d /opt/tf-plugins ]; then export TF_PLUGIN_DIR=/opt/tf-plugins; fi
 tests/packages/cloud.sh "$P2P_DEBIAN/plain"
 tests/packages/containers.sh "$P2P_DEBIAN/plain" target/dist
 

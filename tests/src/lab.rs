@@ -68,7 +68,12 @@ impl Lab {
     #[must_use]
     pub fn debian(machines: &[(&str, Layer)], prepare: impl Fn(&str, &Path)) -> Option<Self> {
         let names: Vec<&str> = machines.iter().map(|(name, _)| *name).collect();
-        let layer = |of: &str| machines.iter().find(|(name, _)| *name == of).map(|(_, layer)| *layer);
+        let layer = |of: &str| {
+            machines
+                .iter()
+                .find(|(name, _)| *name == of)
+                .map(|(_, layer)| *layer)
+        };
         if !possible() || !debian::available() {
             return None;
         }
@@ -225,7 +230,10 @@ impl Machine {
         }
         let up = wait::often(wait::SOON, || {
             self.first_process()?;
-            let output = self.command("root", "systemctl is-system-running").output().ok()?;
+            let output = self
+                .command("root", "systemctl is-system-running")
+                .output()
+                .ok()?;
             matches!(output.stdout.trim_ascii(), b"running" | b"degraded").then_some(())
         });
         let console = || fs::read_to_string(self.folder.join("console")).unwrap_or_default();

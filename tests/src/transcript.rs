@@ -119,7 +119,11 @@ pub fn play(lab: &Lab, steps: &[Step]) {
         if let Some((_, shown)) = said.join("\n").split_once("shown once: ") {
             password = shown.split_whitespace().next().expect("a password").to_owned();
         }
-        same(&format!("{}@{}$ {}", step.user, step.machine, step.command), &said, &step.says);
+        same(
+            &format!("{}@{}$ {}", step.user, step.machine, step.command),
+            &said,
+            &step.says,
+        );
     }
 }
 
@@ -127,7 +131,10 @@ pub fn play(lab: &Lab, steps: &[Step]) {
 #[must_use]
 pub fn without_apt(said: &[String]) -> Vec<&str> {
     let apt = |line: &str| line.trim().is_empty() || APT.iter().any(|begin| line.starts_with(begin));
-    said.iter().map(String::as_str).filter(|line| !apt(line)).collect()
+    said.iter()
+        .map(String::as_str)
+        .filter(|line| !apt(line))
+        .collect()
 }
 
 fn same(command: &str, said: &[String], expected: &[String]) {
@@ -180,14 +187,23 @@ mod tests {
         assert!(fits(&["a", "x", "y", "b"], &["a", "…", "b"]));
         assert!(fits(&["a", "b"], &["a", "…", "b"]));
         assert!(fits(&["a"], &["a", "…"]));
-        for (got, want) in [(vec!["a", "x"], vec!["a"]), (vec!["a"], vec!["a", "b"]), (vec!["x", "c"], vec!["…", "b"])] {
+        for (got, want) in [
+            (vec!["a", "x"], vec!["a"]),
+            (vec!["a"], vec!["a", "b"]),
+            (vec!["x", "c"], vec!["…", "b"]),
+        ] {
             assert!(!fits(&got, &want), "{got:?} {want:?}");
         }
     }
 
     #[test]
     fn apt_speaks_of_its_own_work_only() {
-        let said = ["Reading package lists...", "Setting up p2pd (0.1.0) ...", "p2pd runs. Next: x", ""];
+        let said = [
+            "Reading package lists...",
+            "Setting up p2pd (0.1.0) ...",
+            "p2pd runs. Next: x",
+            "",
+        ];
         let said = said.map(str::to_owned);
         assert_eq!(without_apt(&said), ["p2pd runs. Next: x"]);
     }

@@ -96,6 +96,7 @@ mod tests {
     #[test]
     fn zsh_and_fish_can_read_theirs() {
         sourced(Shell::Fish, "complete -C 'p2pctl downl'").inspect(|said| assert!(said.contains("download")));
-        sourced(Shell::Zsh, "echo $_comps[p2pctl]").inspect(|said| assert!(said.contains("_p2pctl"), "{said}"));
+        sourced(Shell::Zsh, "echo $_comps[p2pctl]")
+            .inspect(|said| assert!(said.contains("_p2pctl"), "{said}"));
     }
 }

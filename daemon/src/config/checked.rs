@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use p2p_proto::UserName;
+use p2p_proto::{PeerName, UserName};
 use serde::{Deserialize, Deserializer, de::Error};
 
 use crate::identity::directory_url::DirectoryUrl;
@@ -47,6 +47,10 @@ where
 pub(super) fn fingerprint<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Fingerprint>, D::Error> {
+    optional(deserializer)
+}
+
+pub(super) fn peer_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<PeerName>, D::Error> {
     optional(deserializer)
 }
 

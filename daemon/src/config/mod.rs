@@ -31,7 +31,8 @@ const OTHER_VARIABLES: [&str; 2] = [LOG_VARIABLE, "P2PD_CONFIG"];
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// What this peer wants to be called; default: the host's name.
+    /// What this peer wants to be called; empty: the host's name.
+    #[serde(deserialize_with = "checked::peer_name")]
     pub peer_name: Option<PeerName>,
     /// Key, session and, unless set otherwise, the store.
     pub state_dir: PathBuf,
@@ -286,6 +287,11 @@ mod tests {
         let file = folder.path().join("p2pd.toml");
         std::fs::write(&file, text).unwrap();
         Config::load(Some(&file)).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_empty_name_is_the_hosts() {
+        assert_eq!(load("peer_name = \"\"\n").unwrap().peer_name, None);
     }
 
     #[test]

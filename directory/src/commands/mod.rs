@@ -13,8 +13,8 @@ mod user;
 
 use std::{io::Write, process::ExitCode};
 
-use p2p_proto::{Failure, FailureKind};
 use p2p_packaging::{Section, package_files};
+use p2p_proto::{Failure, FailureKind};
 use p2p_service::{config::Sources, logging};
 use serde_json::{Value, json};
 

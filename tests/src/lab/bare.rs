@@ -1,12 +1,7 @@
 //! A machine that has the host's programs and what is in `target/debug`, and nothing that starts or installs any: quick,
 //! and enough where a package is not what is looked at.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::Command,
-};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, process::Command};
 
 use crate::process::program;
 
@@ -27,7 +22,6 @@ const SUDO: &str = "#!/bin/sh\nSUDO_USER=admin exec \"$@\"\n";
 
 /// Stands for a package until there are some.
 const APT: &str = include_str!("apt.sh");
-
 
 /// Not yet booted.
 pub(super) fn command(folder: &Path, name: &str, hosts: &str) -> Command {

@@ -73,7 +73,15 @@ pub(super) fn command(
         .collect();
     let mut command = Command::new("unshare");
     command
-        .args(["--net", "--mount", "--uts", "--ipc", "--pid", "--fork", "--kill-child"])
+        .args([
+            "--net",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--pid",
+            "--fork",
+            "--kill-child",
+        ])
         .args(["--propagation", "private", "sh", "-ec", BOOT, "sh"])
         .args([folder.as_os_str(), name.as_ref(), lower.join(":").as_ref()]);
     command

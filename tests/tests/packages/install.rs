@@ -14,7 +14,10 @@ fn install_reads_as_it_is() {
     let Some(lab) = shelf::machines(&["dir", "ws1", "gpu3"]) else {
         return;
     };
-    let hash = data::file(&lab.machine("ws1").path("/home/ana/scan.tar"), 1, 40 << 20);
+    let hash = data::file(&lab.machine("ws1").path("/home/ana/scan.tar"), 1, 120 << 20);
     transcript::play(&lab, &steps);
-    assert_eq!(data::hash_of(&lab.machine("ws1").path("/home/ana/scan.tar")), hash);
+    assert_eq!(
+        data::hash_of(&lab.machine("ws1").path("/home/ana/scan.tar")),
+        hash
+    );
 }

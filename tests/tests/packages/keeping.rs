@@ -28,12 +28,17 @@ fn apt(machine: &Machine, words: &str) -> String {
 }
 
 fn starts(machine: &Machine, unit: &str) -> usize {
-    let log = machine.runs("root", &format!("journalctl -o cat --no-pager _PID=1 UNIT={unit}.service"));
+    let log = machine.runs(
+        "root",
+        &format!("journalctl -o cat --no-pager _PID=1 UNIT={unit}.service"),
+    );
     log.lines().filter(|line| line.starts_with("Started ")).count()
 }
 
 fn active(machine: &Machine, unit: &str) -> bool {
-    let output = machine.command("root", &format!("systemctl is-active {unit}")).output();
+    let output = machine
+        .command("root", &format!("systemctl is-active {unit}"))
+        .output();
     output.is_ok_and(|output| output.status.success())
 }
 
@@ -46,7 +51,10 @@ fn an_upgrade_restarts_once_and_transfers_go_on() {
     for (machine, name) in [(dir, "p2p-directory"), (gpu3, "p2pd")] {
         previous(machine, name);
         // A downgrade works, since the state is of the same format.
-        apt(machine, &format!("install --allow-downgrades ./{name}_{PREVIOUS}.deb"));
+        apt(
+            machine,
+            &format!("install --allow-downgrades ./{name}_{PREVIOUS}.deb"),
+        );
         assert!(active(machine, name));
     }
     assert!(gpu3.runs("ana", "p2pctl whoami").contains("ana"));
@@ -69,15 +77,25 @@ fn an_upgrade_restarts_once_and_transfers_go_on() {
     });
     let before = (starts(gpu3, "p2pd"), starts(dir, "p2p-directory"));
     let said = apt(gpu3, &format!("install ./p2pd_{VERSION}_*.deb"));
-    assert!(!said.contains("p2pd runs. Next"), "an upgrade has no first steps:\n{said}");
+    assert!(
+        !said.contains("p2pd runs. Next"),
+        "an upgrade has no first steps:\n{said}"
+    );
     apt(dir, &format!("install ./p2p-directory_{VERSION}_*.deb"));
-    assert_eq!((starts(gpu3, "p2pd"), starts(dir, "p2p-directory")), (before.0 + 1, before.1 + 1));
+    assert_eq!(
+        (starts(gpu3, "p2pd"), starts(dir, "p2p-directory")),
+        (before.0 + 1, before.1 + 1)
+    );
     // Its daemon went away under it.
     let _ = download.wait();
     ws1.runs("ana", "p2pctl limit --up unlimited");
     let again = gpu3.runs("ana", "p2pctl download big.bin --json");
     let (_, resumed) = again.split_once("\"resumed_bytes\":").expect("resumed_bytes");
-    let resumed: u64 = resumed.split([',', '}']).next().and_then(|text| text.parse().ok()).expect("a number");
+    let resumed: u64 = resumed
+        .split([',', '}'])
+        .next()
+        .and_then(|text| text.parse().ok())
+        .expect("a number");
     assert!(resumed > 0 || again.contains("\"skipped\":true"), "{again}");
     assert_eq!(data::hash_of(&gpu3.path("/home/ana/big.bin")), hash);
     let config = gpu3.runs("root", "cat /etc/p2pd/p2pd.toml");
@@ -88,12 +106,19 @@ fn an_upgrade_restarts_once_and_transfers_go_on() {
     apt(gpu3, &format!("install --allow-downgrades ./p2pd_{PREVIOUS}.deb"));
     assert!(!active(gpu3, "p2pd"));
     apt(gpu3, "remove p2pd");
-    assert!(gpu3.command("root", "test -d /var/lib/p2pd/store").output().is_ok_and(|output| output.status.success()));
+    assert!(
+        gpu3.command("root", "test -d /var/lib/p2pd/store")
+            .output()
+            .is_ok_and(|output| output.status.success())
+    );
     apt(gpu3, &format!("install ./p2pd_{VERSION}_*.deb"));
     assert!(active(gpu3, "p2pd"));
     assert!(gpu3.runs("ana", "p2pctl list").contains("big.bin"));
     // And passwords are what they were.
-    assert!(dir.runs("admin", "sudo p2p-directory admin user list").contains("ana"));
+    assert!(
+        dir.runs("admin", "sudo p2p-directory admin user list")
+            .contains("ana")
+    );
     shelf::logs_in(ws1, "dir", &password);
 }
 
@@ -117,14 +142,20 @@ fn a_purge_leaves_what_the_administrator_made() {
     one.runs("ana", "echo hello >hello && p2pctl upload hello");
     one.runs("root", "echo secret >/etc/p2pd/password");
     // A second peer, and the sockets of its own.
-    one.runs("root", "printf '[peer]\\nlisten = [\"[::]:7411\"]\\n' >/etc/p2pd/b.toml && systemctl start p2pd@b");
+    one.runs(
+        "root",
+        "printf '[peer]\\nlisten = [\"[::]:7411\"]\\n' >/etc/p2pd/b.toml && systemctl start p2pd@b",
+    );
 
     for name in ["p2pd", "p2p-directory"] {
         apt(one, &format!("remove {name}"));
         assert!(!active(one, name));
     }
     assert!(!active(one, "p2pd@b"));
-    assert!(one.runs("root", "ls /var/lib/p2pd /var/lib/p2p-directory").contains("store"));
+    assert!(
+        one.runs("root", "ls /var/lib/p2pd /var/lib/p2p-directory")
+            .contains("store")
+    );
     for name in ["p2pd", "p2p-directory"] {
         apt(one, &format!("purge {name}"));
     }

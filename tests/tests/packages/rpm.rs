@@ -26,11 +26,23 @@ fn rpms_install_run_upgrade_and_go() {
     for (machine, name) in [(dir, "p2p-directory"), (ws1, "p2pd")] {
         has_what_they_need(machine);
         // Policy of this machine: services are off until somebody says so.
-        machine.runs("root", "mkdir -p /etc/systemd/system-preset && echo 'disable *' >/etc/systemd/system-preset/99.preset");
-        let said = machine.runs("admin", &format!("sudo rpm --force-debian --install {name}-{VERSION}-*.rpm 2>&1"));
-        assert!(said.starts_with(&format!("Next: sudo systemctl enable --now {name}; ")), "{said}");
+        machine.runs(
+            "root",
+            "mkdir -p /etc/systemd/system-preset && echo 'disable *' >/etc/systemd/system-preset/99.preset",
+        );
+        let said = machine.runs(
+            "admin",
+            &format!("sudo rpm --force-debian --install {name}-{VERSION}-*.rpm 2>&1"),
+        );
+        assert!(
+            said.starts_with(&format!("Next: sudo systemctl enable --now {name}; ")),
+            "{said}"
+        );
         assert_eq!(said.lines().count(), 1, "{said}");
-        let state = machine.command("root", &format!("systemctl is-enabled {name}")).output().expect("systemctl");
+        let state = machine
+            .command("root", &format!("systemctl is-enabled {name}"))
+            .output()
+            .expect("systemctl");
         assert_eq!(state.stdout, b"disabled\n", "preset only, never forced on");
         machine.runs("admin", &format!("sudo systemctl enable --now {name} 2>&1"));
         // All files are as the package has them; configuration is not replaced.
@@ -46,14 +58,22 @@ fn rpms_install_run_upgrade_and_go() {
     // The same version again is what an upgrade does: the new scripts, then those of the old one.
     let pid = || ws1.runs("root", "systemctl show --value --property MainPID p2pd");
     let before = pid();
-    ws1.runs("admin", &format!("sudo rpm --force-debian --upgrade --replacepkgs --replacefiles p2pd-{VERSION}-*.rpm 2>&1"));
+    ws1.runs(
+        "admin",
+        &format!("sudo rpm --force-debian --upgrade --replacepkgs --replacefiles p2pd-{VERSION}-*.rpm 2>&1"),
+    );
     assert_ne!(pid(), before, "an upgrade starts what runs anew");
     assert!(ws1.runs("root", "cat /etc/p2pd/p2pd.toml").contains("# mine"));
     assert_eq!(ws1.runs("ana", "p2pctl download hello -o -"), "hello\n");
 
     ws1.runs("admin", "sudo rpm --force-debian --erase p2pd 2>&1");
-    assert!(!ws1.path("/usr/bin/p2pd").exists() && !ws1.path("/usr/lib/systemd/system/p2pd.service").exists());
-    let gone = ws1.command("root", "systemctl is-active p2pd").output().expect("systemctl");
+    assert!(
+        !ws1.path("/usr/bin/p2pd").exists() && !ws1.path("/usr/lib/systemd/system/p2pd.service").exists()
+    );
+    let gone = ws1
+        .command("root", "systemctl is-active p2pd")
+        .output()
+        .expect("systemctl");
     assert_eq!(gone.stdout, b"inactive\n");
     // Its state is not the package's.
     assert!(ws1.path("/var/lib/p2pd").exists() && ws1.path("/etc/p2pd/p2pd.toml.rpmsave").exists());

@@ -48,18 +48,27 @@ fn a_day_with_the_service() {
 /// What ana has in a file that only she may read, ben gets into a home that only he may enter.
 fn moves_between_closed_homes(dir: &Machine, ws1: &Machine, gpu3: &Machine) -> String {
     let hash = data::file(&ws1.path("/home/ana/scan.bin"), 7, 20 << 20);
-    ws1.runs("root", "chown ana:ana /home/ana/scan.bin && chmod 0600 /home/ana/scan.bin");
+    ws1.runs(
+        "root",
+        "chown ana:ana /home/ana/scan.bin && chmod 0600 /home/ana/scan.bin",
+    );
     let homes = ws1.runs("ana", "stat -c %a /home/ana scan.bin");
     assert_eq!(homes.split_whitespace().collect::<Vec<_>>(), ["700", "600"]);
     ws1.runs("ana", "p2pctl upload scan.bin");
 
-    dir.runs("admin", &format!("printf %s {PASSWORD} | sudo p2p-directory admin user add ben --password-stdin"));
+    dir.runs(
+        "admin",
+        &format!("printf %s {PASSWORD} | sudo p2p-directory admin user add ben --password-stdin"),
+    );
     gpu3.runs("root", "useradd --create-home ben && chmod 0700 /home/ben");
     // Whoever is not in the group is told what to do.
     let refused = gpu3.command("ben", "p2pctl status").output().expect("p2pctl");
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(3), "{told}");
-    assert!(told.contains("ben is not in group p2pd: sudo usermod -aG p2pd ben, then log in again"), "{told}");
+    assert!(
+        told.contains("ben is not in group p2pd: sudo usermod -aG p2pd ben, then log in again"),
+        "{told}"
+    );
     gpu3.runs("root", "usermod -aG p2pd ben");
     let login = "p2pctl login --directory dir.lab --trust-on-first-use --password-stdin";
     gpu3.runs("ben", &format!("printf %s {PASSWORD} | {login}"));
@@ -91,7 +100,10 @@ fn the_journal_finds(machine: &Machine, hash: &str) {
 }
 
 fn shows(machine: &Machine, unit: &str, property: &str) -> String {
-    let shown = machine.runs("root", &format!("systemctl show --value --property {property} {unit}"));
+    let shown = machine.runs(
+        "root",
+        &format!("systemctl show --value --property {property} {unit}"),
+    );
     shown.trim().to_owned()
 }
 
@@ -99,10 +111,16 @@ fn reload_keeps_it_running(machine: &Machine) {
     let before = shows(machine, "p2pd", "MainPID");
     let status = shows(machine, "p2pd", "StatusText");
     assert!(status.contains("peer") || status.contains("transfer"), "{status}");
-    machine.runs("root", "printf '[transfer]\\nupload_limit = \"3MiB\"\\n' >>/etc/p2pd/p2pd.toml");
+    machine.runs(
+        "root",
+        "printf '[transfer]\\nupload_limit = \"3MiB\"\\n' >>/etc/p2pd/p2pd.toml",
+    );
     machine.runs("admin", "sudo systemctl reload p2pd");
     wait::until("the new limit", wait::SOON, || {
-        machine.runs("ben", "p2pctl limit").contains("3.0 MiB/s").then_some(())
+        machine
+            .runs("ben", "p2pctl limit")
+            .contains("3.0 MiB/s")
+            .then_some(())
     });
     assert_eq!(shows(machine, "p2pd", "MainPID"), before);
     assert_eq!(shows(machine, "p2pd", "ActiveState"), "active");
@@ -114,7 +132,10 @@ fn stop_is_in_time(machine: &Machine) {
     let refused = machine.command("ben", "p2pctl status").output().expect("p2pctl");
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(3), "{told}");
-    assert!(told.contains("no such file. Is it running? sudo systemctl start p2pd"), "{told}");
+    assert!(
+        told.contains("no such file. Is it running? sudo systemctl start p2pd"),
+        "{told}"
+    );
     machine.runs("admin", "sudo systemctl start p2pd");
 }
 
@@ -140,14 +161,22 @@ fn bites(machine: &Machine, unit: &str) {
     );
     let first = shows(machine, unit, "MainPID");
     // It feeds: the service outlives three times that.
-    let since = || -> u64 { shows(machine, unit, "ActiveEnterTimestampMonotonic").parse().expect("a time") };
+    let since = || -> u64 {
+        shows(machine, unit, "ActiveEnterTimestampMonotonic")
+            .parse()
+            .expect("a time")
+    };
     let begun = since();
     wait::until("nine seconds", wait::SOON, || {
         let uptime = fs::read_to_string("/proc/uptime").ok()?;
         let now: f64 = uptime.split(' ').next()?.parse().ok()?;
         (now * 1e6 > (begun + 9_000_000) as f64).then_some(())
     });
-    assert_eq!(shows(machine, unit, "MainPID"), first, "{unit} feeds its watchdog");
+    assert_eq!(
+        shows(machine, unit, "MainPID"),
+        first,
+        "{unit} feeds its watchdog"
+    );
     machine.runs("root", &format!("kill -STOP {first}"));
     wait::until("a new one", wait::SOON, || {
         let now = shows(machine, unit, "MainPID");
@@ -169,6 +198,9 @@ fn times(machine: &Machine) {
             })
             .collect();
         took.sort_unstable();
-        figures::tell(&format!("{unit}: {} ms from start to READY, median of 5", took[2] / 1000));
+        figures::tell(&format!(
+            "{unit}: {} ms from start to READY, median of 5",
+            took[2] / 1000
+        ));
     }
 }

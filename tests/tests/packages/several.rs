@@ -26,8 +26,14 @@ fn each_instance_is_a_peer_of_its_own() {
         );
         ws1.runs("ana", &login);
     }
-    ws1.runs("ana", "echo hello | p2pctl --socket /run/p2pd-b/control.sock upload - --name hello");
-    let got = ws1.runs("ana", "p2pctl --socket /run/p2pd-c/control.sock download hello -o - --no-keep");
+    ws1.runs(
+        "ana",
+        "echo hello | p2pctl --socket /run/p2pd-b/control.sock upload - --name hello",
+    );
+    let got = ws1.runs(
+        "ana",
+        "p2pctl --socket /run/p2pd-c/control.sock download hello -o - --no-keep",
+    );
     assert_eq!(got, "hello\n");
     // One that goes leaves the others alone.
     unit(ws1, "stop p2pd@b");
@@ -67,7 +73,10 @@ fn the_examples_are_drop_ins_that_work() {
     let (dir, ws1) = (lab.machine("dir"), lab.machine("ws1"));
     let examples = "/usr/share/doc/p2pd/examples";
     ws1.runs("ana", "p2pctl logout");
-    ws1.runs("root", "install -d -o p2pd -g p2pd -m 0700 /srv/p2pd && mkdir -p /srv/projects");
+    ws1.runs(
+        "root",
+        "install -d -o p2pd -g p2pd -m 0700 /srv/p2pd && mkdir -p /srv/projects",
+    );
     let fingerprint = dir.runs("admin", "sudo p2p-directory ca-fingerprint");
     let config = format!(
         "[directory]\nurls = [\"https://dir.lab:7400\"]\n[login]\nuser = \"ana\"\nca_fingerprint = \"{}\"\n\
@@ -85,10 +94,15 @@ fn the_examples_are_drop_ins_that_work() {
         ),
     );
     wait::until("the machine to log itself in", wait::SOON, || {
-        ws1.runs("ana", "p2pctl status").contains("logged in as ana").then_some(())
+        ws1.runs("ana", "p2pctl status")
+            .contains("logged in as ana")
+            .then_some(())
     });
     ws1.runs("ana", "echo hello | p2pctl upload - --name hello");
-    assert!(ws1.runs("root", "find /srv/p2pd -type f -size +0 | head -1").contains("/srv/p2pd/"));
+    assert!(
+        ws1.runs("root", "find /srv/p2pd -type f -size +0 | head -1")
+            .contains("/srv/p2pd/")
+    );
     dir.runs(
         "root",
         "mkdir -p /etc/systemd/system/p2p-directory.service.d && \

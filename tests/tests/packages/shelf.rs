@@ -67,7 +67,10 @@ pub fn network(names: &[&str]) -> Option<(Lab, String)> {
 
 /// Installs the package; what apt and its scripts said.
 pub fn installs(machine: &Machine, name: &str) -> String {
-    machine.runs("admin", &format!("sudo apt-get install -y ./{name}_{VERSION}_*.deb 2>&1"))
+    machine.runs(
+        "admin",
+        &format!("sudo apt-get install -y ./{name}_{VERSION}_*.deb 2>&1"),
+    )
 }
 
 /// Logs ana in.

@@ -25,18 +25,36 @@ fn systemd_has_nothing_to_complain_of() {
                 is_tight(one, unit);
             }
         }
-        let size = one.runs("root", &format!("dpkg-query --show --showformat '${{Installed-Size}}' {package}"));
+        let size = one.runs(
+            "root",
+            &format!("dpkg-query --show --showformat '${{Installed-Size}}' {package}"),
+        );
         let size: u32 = size.parse().expect("a size");
-        figures::tell(&format!("{package}: {}.{} MiB installed", size / 1024, size % 1024 * 10 / 1024));
+        figures::tell(&format!(
+            "{package}: {}.{} MiB installed",
+            size / 1024,
+            size % 1024 * 10 / 1024
+        ));
     }
-    let enabled = one.runs("root", "systemctl is-enabled p2pd p2p-directory; systemctl is-active p2pd p2p-directory");
+    let enabled = one.runs(
+        "root",
+        "systemctl is-enabled p2pd p2p-directory; systemctl is-active p2pd p2p-directory",
+    );
     assert_eq!(enabled, "enabled\nenabled\nactive\nactive\n");
     // Nothing that runs failed to start.
-    assert_eq!(one.runs("root", "systemctl list-units --failed --no-legend --plain 'p2p*'"), "");
+    assert_eq!(
+        one.runs("root", "systemctl list-units --failed --no-legend --plain 'p2p*'"),
+        ""
+    );
 }
 
 fn is_tight(machine: &Machine, unit: &str) {
-    let judged = machine.runs("root", &format!("systemd-analyze security --no-pager --threshold={MOST} {unit}"));
-    let (_, level) = judged.split_once("Overall exposure level for ").expect("a judgement");
+    let judged = machine.runs(
+        "root",
+        &format!("systemd-analyze security --no-pager --threshold={MOST} {unit}"),
+    );
+    let (_, level) = judged
+        .split_once("Overall exposure level for ")
+        .expect("a judgement");
     figures::tell(&format!("exposure of {}", level.trim()));
 }
