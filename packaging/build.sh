@@ -5,7 +5,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 profile=${PROFILE:-dist}
 out=target/packages
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+grep -q "^p2pd ($version) " packaging/deb/changelog || { echo "packaging/deb/changelog does not begin with $version" >&2; exit 1; }
 mkdir -p "$out"
+rm -f "$out"/*.deb "$out"/*.rpm
 
 members=(-p p2p-daemon -p p2pctl -p p2p-directory)
 folder=target/$profile

@@ -2,6 +2,7 @@
 //! `make test`, since they must be built first. What a person reads in README's "Install" is typed there as it stands.
 
 mod cloud;
+mod contents;
 mod figures;
 mod install;
 mod keeping;
