@@ -1,6 +1,6 @@
 //! `Config → build → App → spawn`: sockets are bound in [`App::build`] and served after [`App::spawn`].
 
-use std::{fs::File, future::ready, net::SocketAddr, path::Path, sync::Arc};
+use std::{fs::File, future::ready, io, net::SocketAddr, path::Path, sync::Arc};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -12,8 +12,12 @@ use p2p_service::{
     logging,
     metrics::{bind_metrics, serve_metrics},
     notify, paths,
+    watchdog::{Watchdog, Watching},
 };
-use tokio::net::{TcpListener, UnixListener};
+use tokio::{
+    io::AsyncReadExt,
+    net::{TcpListener, UnixListener, UnixStream},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -59,6 +63,7 @@ pub struct Running {
     pub reloader: Reloader,
     store: Store,
     bus: Bus,
+    watching: Watching,
     // Held as long as the state folder is in use. The store has a lock of its own: it may be elsewhere.
     _state_lock: File,
 }
@@ -89,7 +94,7 @@ impl App {
         );
         let descriptor_socket = config.descriptor_socket();
         let bind = |path: &Path| {
-            Ok::<_, std::io::Error>((accept::bind_unix(path, mode, group)?, SocketName::of(path)?))
+            Ok::<_, io::Error>((accept::bind_unix(path, mode, group)?, SocketName::of(path)?))
         };
         let control = bind(&config.control_socket())?;
         let descriptors = bind(&descriptor_socket)?;
@@ -204,12 +209,8 @@ impl App {
             reloader,
             state_lock,
         } = self;
-        let running = Running {
-            reloader,
-            store: rpc.store.clone(),
-            bus: rpc.bus.clone(),
-            _state_lock: state_lock,
-        };
+        let (store, bus) = (rpc.store.clone(), rpc.bus.clone());
+        let watchdog = watchdog(&rpc);
         let usage = rpc.store.usage().await?;
         tracing::info!(
             "p2pd {} runs as peer {}",
@@ -235,7 +236,13 @@ impl App {
         lifecycle.spawn("control socket", then_unlink(name, serving));
         lifecycle.spawn("pings", pings::pings_task(pinger, lifecycle.soft().clone()));
         notify::ready();
-        Ok(running)
+        Ok(Running {
+            reloader,
+            store,
+            bus,
+            watching: watchdog.start()?,
+            _state_lock: state_lock,
+        })
     }
 }
 
@@ -243,8 +250,37 @@ impl Running {
     /// Closes what is still open, after the life cycle has ended.
     pub async fn close(self) {
         self.bus.flush().await;
+        // What is closed next would not answer.
+        drop(self.watching);
         self.store.close().await;
     }
+}
+
+/// What must answer while it runs: the store's database, and whoever accepts at the control socket until the stop begins. It
+/// speaks first, and does not mind a visitor who leaves.
+fn watchdog(rpc: &ControlRpc) -> Watchdog {
+    let store = rpc.store.clone();
+    let (socket, soft) = (rpc.config.now().control_socket(), rpc.lifecycle.soft().clone());
+    Watchdog::default()
+        .over("the store's database", move || {
+            let store = store.clone();
+            async move { Ok(store.answers().await?) }
+        })
+        .over("the control socket", move || {
+            let (socket, soft) = (socket.clone(), soft.clone());
+            async move {
+                let visit = async {
+                    let mut stream = match UnixStream::connect(socket).await {
+                        // Somebody took the name away: nothing hangs.
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+                        connected => connected?,
+                    };
+                    stream.read_u8().await?;
+                    Ok(())
+                };
+                soft.run_until_cancelled(visit).await.unwrap_or(Ok(()))
+            }
+        })
 }
 
 /// What works without being asked: transfers of the last run go on, what is damaged is fetched anew, and all is hashed
@@ -299,7 +335,7 @@ async fn scrub_task(store: Store, config: Live, soft: CancellationToken) -> anyh
     }
 }
 
-fn tell_figures(listener: TcpListener, rpc: ControlRpc, lifecycle: &Lifecycle) -> std::io::Result<()> {
+fn tell_figures(listener: TcpListener, rpc: ControlRpc, lifecycle: &Lifecycle) -> io::Result<()> {
     tracing::info!("metrics at http://{}/metrics", listener.local_addr()?);
     let render = move || {
         let rpc = rpc.clone();

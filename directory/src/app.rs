@@ -13,6 +13,7 @@ use p2p_service::{
     metrics::{bind_metrics, serve_metrics},
     notify,
     paths::{create_private_dir, default_paths, lock_dir},
+    watchdog::{Watchdog, Watching},
 };
 use tokio::net::{TcpListener, UnixListener};
 
@@ -62,6 +63,7 @@ pub struct Running {
     /// Applies a changed configuration.
     pub reloader: Reloader,
     state: Arc<State>,
+    watching: Watching,
     // Held as long as the state folder is in use.
     _lock: File,
 }
@@ -122,8 +124,10 @@ impl App {
     }
 
     /// Serves until the life cycle stops. A reload goes by `reloading`.
-    #[must_use]
-    pub fn start(self, lifecycle: &Lifecycle, reloading: Reloading) -> Running {
+    ///
+    /// # Errors
+    /// When the system has no thread for the watchdog.
+    pub fn start(self, lifecycle: &Lifecycle, reloading: Reloading) -> anyhow::Result<Running> {
         let refusals = Arc::new(Refusals::default());
         let serving = |router| Serving {
             router,
@@ -177,17 +181,25 @@ impl App {
         let fingerprint = self.state.authority.fingerprint();
         tracing::info!("p2p-directory runs at {}, CA {fingerprint}", self.url);
         notify::ready();
-        Running {
+        let storage = self.state.storage.clone();
+        let watchdog = Watchdog::default().over("the database", move || {
+            let storage = storage.clone();
+            async move { Ok(storage.check().await?) }
+        });
+        Ok(Running {
             reloader,
             state: self.state,
+            watching: watchdog.start()?,
             _lock: self.lock,
-        }
+        })
     }
 }
 
 impl Running {
     /// Closes what is still open, after the life cycle has ended.
     pub async fn close(self) {
+        // What is closed next would not answer.
+        drop(self.watching);
         self.state.storage.close().await;
     }
 }
@@ -199,7 +211,7 @@ impl Running {
 pub async fn run(config: Config, clock: Arc<dyn Clock>, lifecycle: Lifecycle) -> anyhow::Result<()> {
     let running = App::build(config, clock)
         .await?
-        .start(&lifecycle, Reloading::default());
+        .start(&lifecycle, Reloading::default())?;
     lifecycle.soft().cancelled().await;
     lifecycle.tracker().close();
     lifecycle.tracker().wait().await;
@@ -214,11 +226,12 @@ pub async fn run(config: Config, clock: Arc<dyn Clock>, lifecycle: Lifecycle) ->
 /// When one of them cannot be had.
 pub async fn open_state(config: &Config, clock: Arc<dyn Clock>) -> anyhow::Result<State> {
     let now = clock.now();
-    let authority = Authority::load_or_create(&config.state_dir, now)?;
-    let grants = Grants::load_or_create(&config.state_dir)?;
     let file = config.database_file();
     let storage = Sqlite::open(&file, clock.clone()).await;
     let storage: Arc<dyn Storage> = Arc::new(storage.with_context(|| file.display().to_string())?);
+    // Whether this build knows the files at all, the database says.
+    let authority = Authority::load_or_create(&config.state_dir, now)?;
+    let grants = Grants::load_or_create(&config.state_dir)?;
     Ok(State::from(Parts {
         cluster: storage.cluster().await?,
         state_dir: config.state_dir.clone(),

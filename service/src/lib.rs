@@ -10,3 +10,4 @@ pub mod notify;
 pub mod once;
 pub mod paths;
 pub mod tls;
+pub mod watchdog;

@@ -8,6 +8,9 @@ use tokio_util::sync::CancellationToken;
 /// The status line changes at most so often.
 const STATUS_EVERY: Duration = Duration::from_secs(2);
 
+/// No watchdog hears more often.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// Every listener is up.
 pub fn ready() {
     send(&[NotifyState::Ready]);
@@ -29,6 +32,18 @@ pub fn reloading() {
 /// The stop has begun.
 pub fn stopping() {
     send(&[NotifyState::Stopping]);
+}
+
+/// The program is alive: the watchdog waits anew.
+pub fn alive() {
+    send(&[NotifyState::Watchdog]);
+}
+
+/// How often the service manager's watchdog is to hear of this program: three times in the time after which it ends it.
+#[must_use]
+pub fn watchdog() -> Option<Duration> {
+    let limit = sd_notify::watchdog_enabled().filter(|limit| !limit.is_zero())?;
+    env::var_os("NOTIFY_SOCKET").map(|_| (limit / 3).max(SHORTEST))
 }
 
 /// A service manager started this program and waits for [`ready`], or will end it.

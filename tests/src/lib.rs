@@ -17,6 +17,7 @@ pub mod liar;
 pub mod line;
 pub mod listener;
 pub mod machine;
+pub mod manager;
 pub mod meddler;
 pub mod normal;
 pub mod peer;

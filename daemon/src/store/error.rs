@@ -16,7 +16,11 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A later release wrote the metadata.
-    #[error("{} was written by a newer p2pd (state version {found}; this one knows {known})", path.display())]
+    #[error(
+        "{} was written by a newer p2pd (format {found}; this one knows {known}): install the newer package again, or \
+         restore a backup",
+        path.display()
+    )]
     Newer {
         /// The database.
         path: PathBuf,

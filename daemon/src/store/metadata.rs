@@ -3,6 +3,10 @@
 //!
 //! One connection writes. Whoever has it is also the only one who may give or take names under `content/` and `layer/`,
 //! so files and rows change in one order. Reads go through other connections and wait for nobody.
+//!
+//! Its form has a number, `user_version`, which is that of the daemon's whole state: whoever changes the form of any file
+//! that an older p2pd would read, be it `session.json` or a file of contents, adds a step here, if only an empty one. It is
+//! looked at before any other file is.
 
 use std::{
     fs::OpenOptions,
@@ -75,7 +79,11 @@ impl Metadata {
             .after_release(|db, _| Box::pin(is_usable(db)))
             .connect_with(options.clone())
             .await?;
-        migrate(&writer, path).await?;
+        if let Err(error) = migrate(&writer, path).await {
+            // Nothing of ours stays beside a database that is another's.
+            writer.close().await;
+            return Err(error);
+        }
         let reader = pool(READERS).connect_with(options.read_only(true)).await?;
         Ok(Self { writer, reader })
     }
@@ -87,6 +95,13 @@ impl Metadata {
 
     pub(super) const fn reader(&self) -> &SqlitePool {
         &self.reader
+    }
+
+    /// Reads a little.
+    pub(super) async fn answers(&self) -> Result<(), StoreError> {
+        let found = sqlx::query("SELECT 1 FROM contents LIMIT 1");
+        found.fetch_optional(&self.reader).await?;
+        Ok(())
     }
 
     /// Ends every connection, after what runs on it.

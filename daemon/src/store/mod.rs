@@ -292,6 +292,14 @@ impl Store {
         })
     }
 
+    /// The database answers a question that takes no time: whoever writes is not waited for, however much he has to do.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn answers(&self) -> Result<(), StoreError> {
+        self.inner.metadata.answers().await
+    }
+
     /// Other limits from now on: the most bytes of contents, and the bytes of the file system that are never filled. What is
     /// stored stays, and what was begun may end.
     pub fn set_limits(&self, max_size: Option<u64>, reserve_free: u64) {

@@ -35,7 +35,7 @@ async fn serve(config: Config, sources: Sources, level: LogLevel) -> anyhow::Res
     let lifecycle = Lifecycle::new();
     let app = App::build(config, Arc::new(SystemClock)).await?;
     let level = Some(level);
-    let running = app.start(&lifecycle, Reloading { sources, level });
+    let running = app.start(&lifecycle, Reloading { sources, level })?;
     let reloader = running.reloader.clone();
     let ended = lifecycle.run(signals, DRAIN, move || reloader.reload()).await;
     running.close().await;

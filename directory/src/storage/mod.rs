@@ -42,6 +42,17 @@ pub enum StorageError {
     /// The database failed.
     #[error("the database failed: {0}")]
     Database(#[from] sqlx::Error),
+    /// A later release wrote the database; it is left as it is.
+    #[error(
+        "was written by a newer p2p-directory (format {found}; this one knows {known}): install the newer package again, \
+         or restore a backup"
+    )]
+    Newer {
+        /// Its format.
+        found: i64,
+        /// The newest one that this build reads.
+        known: i64,
+    },
     /// The database is from another version.
     #[error("the database cannot be brought to this version: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),

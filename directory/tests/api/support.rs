@@ -84,7 +84,7 @@ impl Directory {
             .with_bounds(bounds);
         let (state, address) = (app.state(), app.addresses()[0]);
         let lifecycle = Lifecycle::new();
-        let running = app.start(&lifecycle, Reloading::default());
+        let running = app.start(&lifecycle, Reloading::default()).unwrap();
         Self {
             client: client(state.authority.bundle()),
             admin: AdminClient::new(&config.admin_socket()),

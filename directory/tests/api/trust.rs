@@ -120,7 +120,7 @@ async fn a_reload_serves_with_other_names() {
     let (address, ca) = (app.addresses()[0], app.state().authority.bundle().to_owned());
     let lifecycle = Lifecycle::new();
     let sources = Sources::file(Some(&file));
-    let running = app.start(&lifecycle, Reloading { sources, level: None });
+    let running = app.start(&lifecycle, Reloading { sources, level: None }).unwrap();
     let reached = async || {
         client(&ca)
             .get(format!("https://{address}/healthz"))

@@ -32,6 +32,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use sqlx::{
     Connection, Row, SqliteConnection, SqlitePool, Transaction,
+    migrate::MigrateError,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 use uuid::Uuid;
@@ -81,7 +82,11 @@ impl Sqlite {
             .after_release(|db, _| Box::pin(is_usable(db)))
             .connect_with(options.clone())
             .await?;
-        sqlx::migrate!("./migrations").run(&writer).await?;
+        if let Err(error) = migrate(&writer).await {
+            // Nothing of ours stays beside a database that is another's.
+            writer.close().await;
+            return Err(error);
+        }
         let readers = pool(READERS).connect_with(options.read_only(true)).await?;
         let sqlite = Self {
             writer,
@@ -127,6 +132,25 @@ impl Sqlite {
         };
         let size = |file: &Path| std::fs::metadata(file).map_or(0, |metadata| metadata.len());
         size(&self.file) + size(&log)
+    }
+}
+
+/// Brings the database to this build's form. The number of that is the whole state's: whoever changes the form of a key's
+/// file adds a step too, if only an empty one.
+async fn migrate(writer: &SqlitePool) -> Result<(), StorageError> {
+    let steps = sqlx::migrate!("./migrations");
+    match steps.run(writer).await {
+        Err(MigrateError::VersionMissing(_)) => {
+            let row = sqlx::query("SELECT max(version) FROM _sqlx_migrations")
+                .fetch_one(writer)
+                .await?;
+            let known = steps.iter().map(|step| step.version).max();
+            Err(StorageError::Newer {
+                found: row.try_get(0)?,
+                known: known.unwrap_or(0),
+            })
+        }
+        done => Ok(done?),
     }
 }
 
