@@ -93,9 +93,8 @@ impl App {
             system().then_some(config.control.group.as_str()),
         );
         let descriptor_socket = config.descriptor_socket();
-        let bind = |path: &Path| {
-            Ok::<_, io::Error>((accept::bind_unix(path, mode, group)?, SocketName::of(path)?))
-        };
+        let bind =
+            |path: &Path| Ok::<_, io::Error>((accept::bind_unix(path, mode, group)?, SocketName::of(path)?));
         let control = bind(&config.control_socket())?;
         let descriptors = bind(&descriptor_socket)?;
         let peers = accept::bind(&config.peer.listen)?;

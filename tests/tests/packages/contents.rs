@@ -26,19 +26,32 @@ fn everything_has_its_place() {
         shelf::installs(one, package);
         let page = |section: u8, name: &str| {
             let found = one.runs("root", &format!("man --where {section} {name}"));
-            assert!(found.contains(&format!("/man{section}/{name}.{section}.gz")), "{found}");
+            assert!(
+                found.contains(&format!("/man{section}/{name}.{section}.gz")),
+                "{found}"
+            );
         };
         page(5, &format!("{package}.toml"));
         for (program, section, has_verbs) in programs {
             page(*section, program);
-            let verbs = if *has_verbs { verbs(one, program) } else { Vec::new() };
+            let verbs = if *has_verbs {
+                verbs(one, program)
+            } else {
+                Vec::new()
+            };
             assert!(!has_verbs || verbs.len() > 4, "{verbs:?}");
             for verb in verbs {
                 page(*section, &format!("{program}-{verb}"));
             }
             let completed = "set +u; . /usr/share/bash-completion/bash_completion; _completion_loader";
-            let told = one.runs("root", &format!("bash -c '{completed} {program}; complete -p {program}'"));
-            assert!(told.contains(" -F ") && told.trim_end().ends_with(program), "{told}");
+            let told = one.runs(
+                "root",
+                &format!("bash -c '{completed} {program}; complete -p {program}'"),
+            );
+            assert!(
+                told.contains(" -F ") && told.trim_end().ends_with(program),
+                "{told}"
+            );
             for file in [
                 format!("zsh/vendor-completions/_{program}"),
                 format!("fish/vendor_completions.d/{program}.fish"),
@@ -47,9 +60,17 @@ fn everything_has_its_place() {
             }
         }
         let doc = format!("/usr/share/doc/{package}");
-        for file in ["copyright", "changelog.gz", "README.md", "CHANGELOG.md", "docs/config.md"] {
+        for file in [
+            "copyright",
+            "changelog.gz",
+            "README.md",
+            "CHANGELOG.md",
+            "docs/config.md",
+        ] {
             let file = format!("{doc}/{file}");
-            let there = [file.clone(), format!("{file}.gz")].iter().any(|file| one.path(file).exists());
+            let there = [file.clone(), format!("{file}.gz")]
+                .iter()
+                .any(|file| one.path(file).exists());
             assert!(there, "{file}");
         }
         assert!(!one.runs("root", &format!("ls {doc}/examples")).is_empty());
