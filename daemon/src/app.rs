@@ -299,6 +299,8 @@ fn background(rpc: &ControlRpc, lifecycle: &Lifecycle) {
     lifecycle.spawn("publishing", publishing);
     let scrubbing = scrub_task(rpc.store.clone(), rpc.config.clone(), lifecycle.soft().clone());
     lifecycle.spawn("scrub", scrubbing);
+    let health = health::watch_task(rpc.clone(), lifecycle.soft().clone());
+    lifecycle.spawn("health", health);
     let login = MachineLogin {
         config: rpc.config.clone(),
         sessions: Arc::clone(&rpc.sessions),
