@@ -20,16 +20,13 @@ use p2p_service::{
     logging,
     metrics::{bind_metrics, serve_metrics},
     notify, paths,
-    watchdog::{Watchdog, Watching},
+    watchdog::Watching,
 };
-use tokio::{
-    io::AsyncReadExt,
-    net::{TcpListener, UnixListener, UnixStream},
-};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config,
+    Config, alive,
     config::Live,
     control::{descriptors, health, rpc::ControlRpc, server, slots::Slots},
     directory::{
@@ -257,7 +254,7 @@ impl App {
             state_lock,
         } = self;
         let (store, bus) = (rpc.store.clone(), rpc.bus.clone());
-        let watchdog = watchdog(&rpc, control.path);
+        let watchdog = alive::watchdog(&rpc, control.path);
         let usage = rpc.store.usage().await?;
         tracing::info!(
             "p2pd {} runs as peer {}",
@@ -300,35 +297,6 @@ impl Running {
         drop(self.watching);
         self.store.close().await;
     }
-}
-
-/// What must answer while it runs: the store's database, and whoever accepts at the control socket until the stop begins. It
-/// speaks first, and does not mind a visitor who leaves.
-fn watchdog(rpc: &ControlRpc, socket: Option<PathBuf>) -> Watchdog {
-    let store = rpc.store.clone();
-    let soft = rpc.lifecycle.soft().clone();
-    let watchdog = Watchdog::default().over("the store's database", move || {
-        let store = store.clone();
-        async move { Ok(store.answers().await?) }
-    });
-    let Some(socket) = socket else {
-        return watchdog;
-    };
-    watchdog.over("the control socket", move || {
-        let (socket, soft) = (socket.clone(), soft.clone());
-        async move {
-            let visit = async {
-                let mut stream = match UnixStream::connect(socket).await {
-                    // Somebody took the name away: nothing hangs.
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                    connected => connected?,
-                };
-                stream.read_u8().await?;
-                Ok(())
-            };
-            soft.run_until_cancelled(visit).await.unwrap_or(Ok(()))
-        }
-    })
 }
 
 /// What works without being asked: transfers of the last run go on, what is damaged is fetched anew, and all is hashed

@@ -177,10 +177,19 @@ fn each_story_is_found_by_its_field_and_warnings_are_what_to_look_into() {
     all_have(&found, "PEER_ID", &peer_id);
     // Until now there was one thing to look into, besides that this machine may have no group for the socket.
     let warned = |scene: &Scene| -> Vec<String> {
-        let is_warning = |entry: &&Entry| entry["PRIORITY"].parse::<u8>().is_ok_and(|priority| priority <= 4);
+        let is_warning = |entry: &&Entry| {
+            entry["PRIORITY"]
+                .parse::<u8>()
+                .is_ok_and(|priority| priority <= 4)
+        };
         let entries = scene.journal.entries();
-        let messages = entries.iter().filter(is_warning).map(|entry| entry["MESSAGE"].clone());
-        messages.filter(|message| !message.starts_with("there is no group ")).collect()
+        let messages = entries
+            .iter()
+            .filter(is_warning)
+            .map(|entry| entry["MESSAGE"].clone());
+        messages
+            .filter(|message| !message.starts_with("there is no group "))
+            .collect()
     };
     let before = warned(&scene);
     assert!(

@@ -52,7 +52,13 @@ fn hash(name: &str) -> String {
 
 fn tar(args: &[&str], archive: &Path, folder: &Path, members: &[&str]) {
     let mut command = Command::new("tar");
-    command.args(args).arg("--file").arg(archive).arg("--directory").arg(folder).args(members);
+    command
+        .args(args)
+        .arg("--file")
+        .arg(archive)
+        .arg("--directory")
+        .arg(folder)
+        .args(members);
     let status = command.status().expect("tar");
     assert!(status.success(), "{command:?}");
 }
@@ -60,7 +66,10 @@ fn tar(args: &[&str], archive: &Path, folder: &Path, members: &[&str]) {
 /// The number of the transfer that fetches the part, and what it has done.
 fn fetching(peer: &Peer) -> Option<(String, u64)> {
     let transfer = peer.transfer("download", PART)?;
-    Some((transfer["id"].as_str()?.to_owned(), transfer["done_bytes"].as_u64()?))
+    Some((
+        transfer["id"].as_str()?.to_owned(),
+        transfer["done_bytes"].as_u64()?,
+    ))
 }
 
 #[test]
@@ -68,12 +77,21 @@ fn fetching(peer: &Peer) -> Option<(String, u64)> {
 fn make() {
     let mut world = World::start(&["a", "b", "lost"]);
     let _ = world.directory.add_user("bob");
-    world.directory.command(&["admin", "group", "add", "lab", "ana", "bob"], None);
-    let [a, b, _] = &world.peers[..] else { unreachable!() };
+    world
+        .directory
+        .command(&["admin", "group", "add", "lab", "ana", "bob"], None);
+    let [a, b, _] = &world.peers[..] else {
+        unreachable!()
+    };
     let publish = |peer: &Peer, name: &str, visibility: &str| {
         let path = world.path(name);
         fs::write(&path, content(name)).expect("a file");
-        peer.json(&["upload", path.to_str().expect("UTF-8"), "--visibility", visibility]);
+        peer.json(&[
+            "upload",
+            path.to_str().expect("UTF-8"),
+            "--visibility",
+            visibility,
+        ]);
     };
     publish(a, "small.txt", "public");
     publish(a, "big.txt", "group:lab");
@@ -82,10 +100,14 @@ fn make() {
     publish(b, PART, "public");
     a.json(&["limit", "--down", "1MiB"]);
     let fetch = a.begin(&["fetch", PART]);
-    let (id, _) = wait::until("some of it", wait::SOON, || fetching(a).filter(|(_, done)| *done > LIMIT));
+    let (id, _) = wait::until("some of it", wait::SOON, || {
+        fetching(a).filter(|(_, done)| *done > LIMIT)
+    });
     a.json(&["pause", &id]);
     a.until_download(PART, "paused", wait::SOON);
-    world.directory.command(&["admin", "peer", "revoke", "lost"], None);
+    world
+        .directory
+        .command(&["admin", "peer", "revoke", "lost"], None);
     wait::until("the deny-list", wait::SOON, || {
         a.folder.join("state/denied.json").exists().then_some(())
     });
@@ -99,7 +121,14 @@ fn make() {
     let archive = states().join(concat!(env!("CARGO_PKG_VERSION"), ".tar.gz"));
     fs::create_dir_all(states()).expect("a folder");
     let members: Vec<&str> = FOLDERS.into_iter().chain([TIME]).collect();
-    let args = ["--create", "--gzip", "--sort=name", "--owner=0", "--group=0", "--numeric-owner"];
+    let args = [
+        "--create",
+        "--gzip",
+        "--sort=name",
+        "--owner=0",
+        "--group=0",
+        "--numeric-owner",
+    ];
     tar(&args, &archive, world.folder.path(), &members);
 }
 
@@ -140,7 +169,10 @@ impl Restored {
 fn moves(state: &Path, url: &str) {
     let read = |name: &str| fs::read_to_string(state.join(name)).expect("a file");
     let session: Value = serde_json::from_str(&read("session.json")).expect("a session");
-    let before = session["directory"].as_str().expect("a URL").trim_end_matches('/');
+    let before = session["directory"]
+        .as_str()
+        .expect("a URL")
+        .trim_end_matches('/');
     for name in ["session.json", "known.json"] {
         fs::write(state.join(name), read(name).replace(before, url)).expect("a file");
     }
@@ -161,10 +193,17 @@ fn all_is_there(state: &Restored) {
         let file = entry(&listed, "name", name).unwrap_or_else(|| panic!("no {name} in {listed}"));
         assert_eq!(file["hash"], hash(name));
         assert_eq!(file["visibility"], visibility);
-        assert_eq!((&file["pinned"], &file["state"]), (&pinned.into(), &"complete".into()));
+        assert_eq!(
+            (&file["pinned"], &file["state"]),
+            (&pinned.into(), &"complete".into())
+        );
     }
     let verified = a.json(&["verify"]);
-    assert_eq!((&verified["files"], &verified["damaged"]), (&3.into(), &0.into()), "{verified}");
+    assert_eq!(
+        (&verified["files"], &verified["damaged"]),
+        (&3.into(), &0.into()),
+        "{verified}"
+    );
     let groups = directory.json(&["admin", "group", "list"]);
     assert_eq!(groups["groups"][0]["members"], json!(["ana", "bob"]));
     let peers = directory.json(&["admin", "peer", "list"]);
@@ -177,14 +216,20 @@ fn all_is_there(state: &Restored) {
 /// What was paused in the middle goes on from there.
 fn the_part_is_completed(a: &Peer) {
     let paused = a.until_download(PART, "paused", Duration::ZERO);
-    assert!(paused["done_bytes"].as_u64().is_some_and(|done| done > 0), "{paused}");
+    assert!(
+        paused["done_bytes"].as_u64().is_some_and(|done| done > 0),
+        "{paused}"
+    );
     a.json(&["limit", "--down", "unlimited"]);
     let (id, _) = fetching(a).expect("the transfer");
     a.json(&["resume", &id]);
     let fetched = a.json(&["fetch", PART]);
     assert_eq!(fetched["hash"], hash(PART));
     let listed = a.json(&["list"])["files"].clone();
-    assert_eq!(entry(&listed, "name", PART).expect("the file")["state"], "complete");
+    assert_eq!(
+        entry(&listed, "name", PART).expect("the file")["state"],
+        "complete"
+    );
     let transfer = a.until_download(PART, "done", wait::SOON);
     let came = entry(&transfer["peers"], "peer", "b").expect("b")["bytes"].as_u64();
     assert!(came.is_some_and(|bytes| bytes < 6 << 20), "{transfer}");
@@ -215,7 +260,9 @@ fn todays_programs_take_over_the_state_of_every_release() {
     archives.sort();
     assert!(!archives.is_empty(), "no state in {}", states().display());
     for archive in archives {
-        let Some(state) = Restored::of(&archive) else { return };
+        let Some(state) = Restored::of(&archive) else {
+            return;
+        };
         all_is_there(&state);
         the_part_is_completed(&state.a);
         bob_logs_in(&state);
