@@ -1,6 +1,14 @@
 //! `Config → build → App → spawn`: sockets are bound in [`App::build`] and served after [`App::spawn`].
 
-use std::{fs::File, future::ready, io, net::SocketAddr, path::Path, sync::Arc};
+use std::{
+    fs::File,
+    future::ready,
+    io,
+    net::SocketAddr,
+    os::unix::net::UnixListener as StdUnixListener,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::Context;
 use jiff::Timestamp;
@@ -12,16 +20,13 @@ use p2p_service::{
     logging,
     metrics::{bind_metrics, serve_metrics},
     notify, paths,
-    watchdog::{Watchdog, Watching},
+    watchdog::Watching,
 };
-use tokio::{
-    io::AsyncReadExt,
-    net::{TcpListener, UnixListener, UnixStream},
-};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config,
+    Config, alive,
     config::Live,
     control::{descriptors, health, rpc::ControlRpc, server, slots::Slots},
     directory::{
@@ -45,7 +50,7 @@ use crate::{
 
 /// A daemon whose sockets are bound.
 pub struct App {
-    control: (UnixListener, SocketName),
+    control: Control,
     descriptors: (UnixListener, SocketName),
     peers: Vec<TcpListener>,
     metrics: Option<TcpListener>,
@@ -55,6 +60,33 @@ pub struct App {
     lifecycle: Lifecycle,
     reloader: Reloader,
     state_lock: File,
+}
+
+/// The control socket.
+struct Control {
+    listener: UnixListener,
+    /// Where it is; none for one that was handed over and has no name in the file system.
+    path: Option<PathBuf>,
+    /// Its name, when it was bound here.
+    own: Option<SocketName>,
+}
+
+impl Control {
+    /// The service manager's.
+    fn handed_over(listener: StdUnixListener) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let path = listener.local_addr()?.as_pathname().map(Path::to_owned);
+        let shown = path.as_deref().unwrap_or(Path::new("a socket without a name"));
+        tracing::info!(
+            "the service manager handed over the control socket, {}",
+            shown.display()
+        );
+        Ok(Self {
+            listener: UnixListener::from_std(listener)?,
+            path,
+            own: None,
+        })
+    }
 }
 
 /// A daemon that runs.
@@ -69,11 +101,16 @@ pub struct Running {
 }
 
 impl App {
-    /// Opens state and store, binds every socket.
+    /// Opens state and store, binds every socket but a control socket that was handed over.
     ///
     /// # Errors
     /// Whatever keeps the daemon from starting, with what it concerns.
-    pub async fn build(config: Config, reloading: Reloading, lifecycle: Lifecycle) -> anyhow::Result<Self> {
+    pub async fn build(
+        config: Config,
+        control: Option<StdUnixListener>,
+        reloading: Reloading,
+        lifecycle: Lifecycle,
+    ) -> anyhow::Result<Self> {
         let state_dir = &config.state_dir;
         paths::create_private_dir(state_dir, 0o700).with_context(|| state_dir.display().to_string())?;
         let runtime_dir = &config.runtime_dir;
@@ -95,7 +132,15 @@ impl App {
         let descriptor_socket = config.descriptor_socket();
         let bind =
             |path: &Path| Ok::<_, io::Error>((accept::bind_unix(path, mode, group)?, SocketName::of(path)?));
-        let control = bind(&config.control_socket())?;
+        let control = match control {
+            Some(listener) => Control::handed_over(listener)?,
+            None => {
+                let path = config.control_socket();
+                let (listener, name) = bind(&path)?;
+                let (path, own) = (Some(path), Some(name));
+                Control { listener, path, own }
+            }
+        };
         let descriptors = bind(&descriptor_socket)?;
         let peers = accept::bind(&config.peer.listen)?;
         let metrics = bind_metrics(config.metrics.listen)?;
@@ -209,7 +254,7 @@ impl App {
             state_lock,
         } = self;
         let (store, bus) = (rpc.store.clone(), rpc.bus.clone());
-        let watchdog = watchdog(&rpc);
+        let watchdog = alive::watchdog(&rpc, control.path);
         let usage = rpc.store.usage().await?;
         tracing::info!(
             "p2pd {} runs as peer {}",
@@ -229,10 +274,9 @@ impl App {
         let slots = Arc::clone(&rpc.slots);
         let (listener, name) = descriptors;
         let serving = descriptors::serve(listener, slots, lifecycle.clone());
-        lifecycle.spawn("descriptor socket", then_unlink(name, serving));
-        let (listener, name) = control;
-        let serving = server::serve(listener, rpc, lifecycle.soft().clone());
-        lifecycle.spawn("control socket", then_unlink(name, serving));
+        lifecycle.spawn("descriptor socket", then_unlink(Some(name), serving));
+        let serving = server::serve(control.listener, rpc, lifecycle.soft().clone());
+        lifecycle.spawn("control socket", then_unlink(control.own, serving));
         lifecycle.spawn("pings", pings::pings_task(pinger, lifecycle.soft().clone()));
         notify::ready();
         Ok(Running {
@@ -255,33 +299,6 @@ impl Running {
     }
 }
 
-/// What must answer while it runs: the store's database, and whoever accepts at the control socket until the stop begins. It
-/// speaks first, and does not mind a visitor who leaves.
-fn watchdog(rpc: &ControlRpc) -> Watchdog {
-    let store = rpc.store.clone();
-    let (socket, soft) = (rpc.config.now().control_socket(), rpc.lifecycle.soft().clone());
-    Watchdog::default()
-        .over("the store's database", move || {
-            let store = store.clone();
-            async move { Ok(store.answers().await?) }
-        })
-        .over("the control socket", move || {
-            let (socket, soft) = (socket.clone(), soft.clone());
-            async move {
-                let visit = async {
-                    let mut stream = match UnixStream::connect(socket).await {
-                        // Somebody took the name away: nothing hangs.
-                        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-                        connected => connected?,
-                    };
-                    stream.read_u8().await?;
-                    Ok(())
-                };
-                soft.run_until_cancelled(visit).await.unwrap_or(Ok(()))
-            }
-        })
-}
-
 /// What works without being asked: transfers of the last run go on, what is damaged is fetched anew, and all is hashed
 /// again from time to time.
 fn background(rpc: &ControlRpc, lifecycle: &Lifecycle) {
@@ -298,6 +315,8 @@ fn background(rpc: &ControlRpc, lifecycle: &Lifecycle) {
     lifecycle.spawn("publishing", publishing);
     let scrubbing = scrub_task(rpc.store.clone(), rpc.config.clone(), lifecycle.soft().clone());
     lifecycle.spawn("scrub", scrubbing);
+    let health = health::watch_task(rpc.clone(), lifecycle.soft().clone());
+    lifecycle.spawn("health", health);
     let login = MachineLogin {
         config: rpc.config.clone(),
         sessions: Arc::clone(&rpc.sessions),
@@ -355,11 +374,11 @@ fn tell_status(rpc: ControlRpc, lifecycle: &Lifecycle) {
 
 /// Takes a socket's name away when it is served no longer: who comes then hears that nothing is there.
 async fn then_unlink(
-    socket: SocketName,
+    socket: Option<SocketName>,
     serving: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
     let served = serving.await;
-    if let Err(error) = socket.unlink() {
+    if let Some(Err(error)) = socket.map(|socket| socket.unlink()) {
         tracing::warn!("a socket's name stays: {error}");
     }
     served

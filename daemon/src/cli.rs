@@ -5,6 +5,7 @@ use std::{io::Write, path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Parser, Subcommand};
 use p2p_packaging::{Section, package_files};
 use p2p_service::{
+    accept,
     config::Sources,
     lifecycle::{Lifecycle, Signals},
     logging::{self, LogLevel, Place},
@@ -125,11 +126,12 @@ pub(crate) fn serve(
     level: LogLevel,
     up: impl FnOnce(),
 ) -> anyhow::Result<()> {
+    let control = accept::handed_over()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ended = runtime.block_on(async {
         let signals = Signals::catch()?;
         let lifecycle = Lifecycle::new();
-        let app = App::build(config, Reloading { sources, level }, lifecycle.clone()).await?;
+        let app = App::build(config, control, Reloading { sources, level }, lifecycle.clone()).await?;
         let running = app.spawn().await?;
         up();
         let ended = lifecycle.run(signals, DRAIN, || running.reloader.reload()).await;

@@ -15,6 +15,7 @@
 //! tonic; the gRPC handlers in `control/rpc` and `peer/rpc` only convert and call. Every task belongs to the
 //! [`p2p_service::lifecycle::Lifecycle`] and ends with it.
 
+mod alive;
 pub mod app;
 pub mod cli;
 pub mod config;

@@ -72,7 +72,7 @@ pub async fn sweep(state: &State) -> Result<Option<Timestamp>, StorageError> {
         return Ok(next);
     }
     for ended in state.storage.end_leases().await? {
-        tracing::info!(peer = %ended.name, peer_id = %ended.peer.short(), "lease ended: {} is offline", ended.name);
+        tracing::info!(PEER = %ended.name, PEER_ID = %ended.peer, "lease ended: {} is offline", ended.name);
     }
     state.storage.next_lease_end().await
 }

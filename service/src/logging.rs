@@ -2,8 +2,8 @@
 //! program that has left its terminal, to journald or to a file ([`file`]). Never to two. What repeats itself is counted
 //! rather than said ([`flood`]).
 //!
-//! A field's name is the same everywhere, and journald's fields are upper case: `PEER`, `CONTENT_HASH`, `TRANSFER`, and
-//! `ACCOUNT` of the one that is logged in here.
+//! A field's name is the same everywhere, and in upper case as journald has it: docs/logs.md lists them, and says which level
+//! is for what.
 
 mod file;
 mod flood;

@@ -24,6 +24,8 @@ pub struct Directory {
     /// `sha256:` and 64 hex digits.
     pub fingerprint: String,
     folder: PathBuf,
+    /// What its environment has besides the test's own.
+    environment: Vec<(String, String)>,
 }
 
 /// An account and its password.
@@ -46,17 +48,31 @@ impl Directory {
         Self::with_names(folder, config, &["127.0.0.1", "localhost"])
     }
 
+    /// The same with more in its environment.
+    ///
+    /// # Panics
+    /// When it does not come up.
+    #[must_use]
+    pub fn start_in(folder: &Path, config: &str, environment: &[(String, String)]) -> Self {
+        Self::boot(folder, config, &["127.0.0.1", "localhost"], environment)
+    }
+
     /// The same with other names in its certificate.
     ///
     /// # Panics
     /// When it does not come up.
     #[must_use]
     pub fn with_names(folder: &Path, config: &str, names: &[&str]) -> Self {
+        Self::boot(folder, config, names, &[])
+    }
+
+    fn boot(folder: &Path, config: &str, names: &[&str], environment: &[(String, String)]) -> Self {
         fs::create_dir_all(folder).expect("a folder");
         let port = free_port();
         configure(folder, config, port, names);
         let mut directory = Self {
-            process: serve(folder),
+            process: serve(folder, environment),
+            environment: environment.to_vec(),
             url: format!("https://127.0.0.1:{port}"),
             port,
             fingerprint: String::new(),
@@ -94,7 +110,7 @@ impl Directory {
 
     /// Starts it again after a stop or a kill, as it was.
     pub fn restart(&mut self) {
-        self.process = serve(&self.folder);
+        self.process = serve(&self.folder, &self.environment);
         self.wait_until_up();
     }
 
@@ -174,8 +190,9 @@ fn configure(folder: &Path, config: &str, port: u16, names: &[&str]) {
     fs::write(folder.join("directory.toml"), text).expect("a configuration");
 }
 
-fn serve(folder: &Path) -> Process {
+fn serve(folder: &Path, environment: &[(String, String)]) -> Process {
     let mut command = Command::new(program("p2p-directory"));
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
     command
         .arg("serve")
         .arg("--config")

@@ -12,6 +12,7 @@ pub mod fuzz;
 pub mod hanging;
 pub mod help;
 pub mod http2;
+pub mod journal;
 pub mod lab;
 pub mod liar;
 pub mod line;

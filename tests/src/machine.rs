@@ -6,6 +6,7 @@ use std::{
     io::{self, Write},
     path::{Path, PathBuf},
     process::Command,
+    time::UNIX_EPOCH,
 };
 
 use crate::check;
@@ -111,9 +112,23 @@ impl Clock {
     /// # Panics
     /// When its file cannot be written.
     pub fn goes_ahead_by(&self, seconds: u64) {
+        self.goes(&format!("+{seconds}"));
+    }
+
+    /// From now on it goes on from this time, in seconds since 1970, that is over.
+    ///
+    /// # Panics
+    /// When its file cannot be written, and for a time to come.
+    pub fn goes_back_to(&self, time: u64) {
+        let now = UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
+        let ago = now.checked_sub(time).expect("a time that is over");
+        self.goes(&format!("-{ago}"));
+    }
+
+    fn goes(&self, offset: &str) {
         // Replaced in one step: the programs read it whenever they look at the clock.
         let next = self.file.with_extension("next");
-        fs::write(&next, format!("+{seconds}\n")).expect("the clock's file");
+        fs::write(&next, format!("{offset}\n")).expect("the clock's file");
         fs::rename(&next, &self.file).expect("the clock's file");
     }
 

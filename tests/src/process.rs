@@ -23,13 +23,22 @@ impl Process {
     /// # Panics
     /// When it cannot be started.
     pub fn start(mut command: Command, log: &Path) -> Self {
+        command.stdin(Stdio::null());
+        Self::start_with(command, log)
+    }
+
+    /// The same with the standard input that the command has.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub fn start_with(mut command: Command, log: &Path) -> Self {
         let file = File::options()
             .create(true)
             .append(true)
             .open(log)
             .expect("a log file");
         let again = file.try_clone().expect("a log file");
-        let child = command.stdin(Stdio::null()).stdout(file).stderr(again).spawn();
+        let child = command.stdout(file).stderr(again).spawn();
         let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
         Self {
             child,

@@ -1,20 +1,15 @@
 //! How the programs live: what systemd is told, leaving the terminal, where the log goes and what is never in it.
 
 use std::{
-    cell::RefCell,
-    collections::HashMap,
     fs,
-    os::unix::{
-        fs::MetadataExt,
-        net::{UnixDatagram, UnixStream},
-    },
+    os::unix::{fs::MetadataExt, net::UnixStream},
     path::{Path, PathBuf},
     process::{Command, Output},
-    time::Duration,
 };
 
 use p2p_tests::{
-    Peer, Process, World, check,
+    Peer, Process, World,
+    manager::Manager,
     process::{free_port, program},
     wait,
 };
@@ -41,59 +36,6 @@ fn configure_directory(folder: &Path, port: u16) -> PathBuf {
     );
     fs::write(&file, text).expect("a configuration");
     file
-}
-
-/// What a service manager hears.
-struct Manager {
-    socket: UnixDatagram,
-    path: PathBuf,
-    /// The last status line, which stays until there is another one.
-    status: RefCell<Option<String>>,
-}
-
-impl Manager {
-    fn listen(folder: &Path) -> Self {
-        let path = folder.join("notify.sock");
-        let socket = UnixDatagram::bind(&path).expect("a socket");
-        socket.set_read_timeout(Some(wait::SOON)).expect("a socket");
-        Self {
-            socket,
-            path,
-            status: RefCell::default(),
-        }
-    }
-
-    /// The next message, as `KEY=value` lines.
-    fn hear(&self) -> HashMap<String, String> {
-        let mut buffer = [0; 4096];
-        let length = self.socket.recv(&mut buffer).expect("a message within 30 s");
-        let text = String::from_utf8(buffer[..length].to_vec()).expect("text");
-        let lines = text.lines().filter_map(|line| line.split_once('='));
-        let heard: HashMap<_, _> = lines
-            .map(|(key, value)| (key.to_owned(), value.to_owned()))
-            .collect();
-        if let Some(status) = heard.get("STATUS") {
-            *self.status.borrow_mut() = Some(status.clone());
-        }
-        heard
-    }
-
-    /// The status line; waits for the first.
-    fn status(&self) -> String {
-        let known = self.status.borrow().clone();
-        known.unwrap_or_else(|| self.until("STATUS")["STATUS"].clone())
-    }
-
-    /// Hears until one of these comes; all lines of that message.
-    fn until(&self, key: &str) -> HashMap<String, String> {
-        for _ in 0..100 {
-            let heard = self.hear();
-            if heard.contains_key(key) {
-                return heard;
-            }
-        }
-        panic!("100 messages without {key}");
-    }
 }
 
 /// The life of a service, as its manager hears of it. `up` says whether every listener answers.
@@ -375,101 +317,4 @@ fn no_secret_is_in_a_log_however_much_is_logged() {
             assert!(!log.contains(secret.as_str()), "{who} logs a secret: {secret}");
         }
     }
-}
-
-/// The fields of an entry in journald's own format: `KEY=value` lines, or a key, a length in 8 bytes, and the value.
-fn entry(mut bytes: &[u8]) -> HashMap<String, String> {
-    let mut fields = HashMap::new();
-    while let Some(end) = bytes.iter().position(|byte| *byte == b'\n') {
-        let (line, rest) = (&bytes[..end], &bytes[end + 1..]);
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        match line.iter().position(|byte| *byte == b'=') {
-            Some(split) => {
-                fields.insert(text(&line[..split]), text(&line[split + 1..]));
-                bytes = rest;
-            }
-            None => {
-                let length = u64::from_le_bytes(rest[..8].try_into().expect("a length")) as usize;
-                fields.insert(text(line), text(&rest[8..8 + length]));
-                bytes = &rest[8 + length + 1..];
-            }
-        }
-    }
-    fields
-}
-
-#[test]
-fn the_journal_has_fields() {
-    let world = World::start(&["b"]);
-    let journal = world.path("journal");
-    fs::create_dir(&journal).unwrap();
-    let socket = UnixDatagram::bind(journal.join("socket")).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
-    let folder = world.path("a");
-    fs::create_dir(&folder).unwrap();
-    let (file, log) = (configure_peer(&folder, free_port()), folder.join("log"));
-    fs::write(&log, "").unwrap();
-    let stream = fs::metadata(&log).unwrap();
-    // In its own view of the file system the journal's socket is ours, and standard error is the journal's stream.
-    let script = "mount -t tmpfs none /run && mkdir -p /run/systemd/journal && \
-                  mount --bind \"$0\" /run/systemd/journal && exec \"$@\"";
-    let mut command = Command::new("unshare");
-    command
-        .args(["--mount", "--propagation", "private", "sh", "-c", script])
-        .arg(&journal)
-        .arg(program("p2pd"))
-        .arg("--config")
-        .arg(file)
-        .env("JOURNAL_STREAM", format!("{}:{}", stream.dev(), stream.ino()));
-    let mut probe = Command::new("unshare");
-    probe.args([
-        "--mount",
-        "--propagation",
-        "private",
-        "mount",
-        "-t",
-        "tmpfs",
-        "none",
-        "/run",
-    ]);
-    if !probe.output().is_ok_and(|output| output.status.success()) {
-        return check::not_tested("another journal needs root, to mount it");
-    }
-    let mut a = Peer::start(&world.path("idle"), "a", "");
-    a.process = Process::start(command, &log);
-    a.folder = folder;
-    wait::until("the daemon", wait::SOON, || {
-        (a.ctl(&["status"]).code == 0).then_some(())
-    });
-    a.login(&world.directory, &world.ana);
-    let (source, hash) = world.file("scan.tar", 1, 1 << 20);
-    world.peers[0].upload(&source);
-    a.json(&["download", "scan.tar"]);
-    let mut entries = Vec::new();
-    let mut buffer = vec![0; 1 << 16];
-    while let Ok(length) = socket.recv(&mut buffer) {
-        entries.push(entry(&buffer[..length]));
-    }
-    let find = |part: &str| {
-        let found = entries
-            .iter()
-            .find(|entry| entry.get("MESSAGE").is_some_and(|message| message.contains(part)));
-        found.unwrap_or_else(|| panic!("no {part} in {entries:?}"))
-    };
-    let login = find("logged in to");
-    assert_eq!(
-        (login["ACCOUNT"].as_str(), login["SYSLOG_IDENTIFIER"].as_str()),
-        ("ana", "p2pd")
-    );
-    let fetched = find("fetched");
-    assert_eq!(fetched["CONTENT_HASH"], hash);
-    assert!(fetched["TRANSFER"].parse::<u64>().is_ok(), "{fetched:?}");
-    for key in entries.iter().flat_map(HashMap::keys) {
-        let plain = key
-            .bytes()
-            .all(|b| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_');
-        assert!(plain && !key.starts_with('_'), "{key}");
-    }
-    // Never both.
-    assert_eq!(a.process.log(), "");
 }

@@ -113,7 +113,7 @@ impl Announcer {
             };
             if let Some(answer) = answer {
                 if !answer.unknown.is_empty() {
-                    tracing::warn!(
+                    tracing::info!(
                         "the directory does not know {} of the files held here",
                         answer.unknown.len()
                     );

@@ -99,7 +99,7 @@ impl Pinger {
             Err(failure) if failure.kind == FailureKind::NotLoggedIn => {
                 let told = failure.message.strip_prefix("not logged in: ");
                 let reason = told.unwrap_or("the directory ended the session");
-                tracing::warn!("the session has ended: {reason}");
+                tracing::warn!(ACCOUNT = %session.record.user, "the session has ended: {reason}");
                 self.link.failed(&failure.message);
                 if let Err(error) = self.sessions.end(session, reason) {
                     tracing::error!("{error}");
@@ -108,7 +108,7 @@ impl Pinger {
             }
             Err(failure) => {
                 if self.link.failed(&failure.message) || *failures == 0 {
-                    tracing::warn!("directory away: {failure}");
+                    tracing::info!("directory away: {failure}");
                     self.bus.tell(What::DirectoryAway {
                         directory: session.directory_host().to_owned(),
                         reason: failure.to_string(),

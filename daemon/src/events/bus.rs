@@ -87,6 +87,10 @@ impl Bus {
 
     /// Tells what happened now to this account.
     pub fn tell_to(&self, account: Option<AccountId>, what: What) {
+        // Of transfers the log hears before they are written.
+        if !matches!(what, What::Transfer { .. }) {
+            what.log();
+        }
         self.state().tell(account, what);
         self.0.told.notify_one();
     }

@@ -78,7 +78,7 @@ impl Log {
         (&mut file).take(LONGEST).read_to_end(&mut bytes)?;
         let (written, good, lines) = read(&bytes);
         if good < file.metadata()?.len() {
-            tracing::warn!("{}: the last events were cut, and are forgotten", path.display());
+            tracing::info!("{}: the last events were cut, and are forgotten", path.display());
             file.set_len(good)?;
         }
         let log = Self {

@@ -4,10 +4,11 @@
 //! [`bus`] owns the events: it gives each its place, keeps the last ones ([`state`]), and lets watchers read them at their
 //! own pace ([`watcher`]). [`log`] is their file, `state_dir/events`, which has them before a watcher does: a kill loses no
 //! event that somebody saw, and a watcher goes on after a restart where it was. [`what`] are the kinds of events, [`said`]
-//! their words. What tells holds a [`Teller`]. Telling takes no time, waits for nothing and never fails.
+//! their words, and [`logged`] their lines in the log. What tells holds a [`Teller`]. Telling takes no time, waits for nothing and never fails.
 
 pub mod bus;
 mod log;
+mod logged;
 mod said;
 mod state;
 mod watcher;

@@ -126,16 +126,16 @@ impl MachineLogin {
             }
             Err(failure) => match self.sessions.current() {
                 Some(faster) => {
-                    tracing::info!("[login] gave way to {}", faster.record.user);
+                    tracing::info!(ACCOUNT = %faster.record.user, "[login] gave way to {}", faster.record.user);
                     Some(LOOK_AGAIN)
                 }
-                None => Some(self.not_yet(&failure, tries)),
+                None => Some(self.not_yet(user, &failure, tries)),
             },
         }
     }
 
     /// Says what changed, once; how long to wait.
-    fn not_yet(&self, failure: &Failure, tries: &mut Tries) -> Duration {
+    fn not_yet(&self, user: &str, failure: &Failure, tries: &mut Tries) -> Duration {
         let refused = [
             FailureKind::CredentialsRefused,
             FailureKind::IdentityMismatch,
@@ -148,9 +148,9 @@ impl MachineLogin {
             self.sessions
                 .say_why(&format!("[login] failed: {}", failure.message));
             if away {
-                tracing::warn!("the machine is not logged in yet: {why}");
+                tracing::warn!(ACCOUNT = user, "the machine is not logged in yet: {why}");
             } else {
-                tracing::error!("the machine cannot log in: {why}");
+                tracing::error!(ACCOUNT = user, "the machine cannot log in: {why}");
             }
         }
         if away {

@@ -8,6 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use jiff::Timestamp;
 use p2p_proto::{API_LEVEL, Failure, FailureKind, PeerName, rest::session::LoginRequest};
+use tracing::field::Empty;
 use zeroize::Zeroizing;
 
 use super::{
@@ -103,7 +104,8 @@ pub async fn login(
     let fresh = DirectoryClient::new(url.as_str(), &ca.pem, Some(&record.token))?;
     let still = || permitted(sessions, url, ca, (made_by, gives_way));
     let session = install((sessions, store), record, still, &fresh).await?;
-    tracing::info!(ACCOUNT = %session.record.user, "logged in to {} as {}", url.as_str(), session.record.peer_name);
+    tracing::info!(own = Empty, ACCOUNT = %session.record.user,
+        "logged in to {} as {}", url.as_str(), session.record.peer_name);
     let addresses = addresses
         .into_iter()
         .map(|address| (address, answered.contains(&address)))
@@ -213,7 +215,7 @@ async fn make_place_for(
         return Ok(None);
     };
     sessions.end(&other, &format!("{} logged in here", record.user))?;
-    tracing::info!(ACCOUNT = %other.record.user, "logged out, for {}", record.user);
+    tracing::info!(own = Empty, ACCOUNT = %other.record.user, "logged out, for {}", record.user);
     Ok(Some(other))
 }
 
@@ -259,6 +261,6 @@ pub async fn logout(sessions: &Sessions) -> Result<bool, Failure> {
         }
     };
     sessions.end(&session, "")?;
-    tracing::info!(ACCOUNT = %session.record.user, "logged out");
+    tracing::info!(own = Empty, ACCOUNT = %session.record.user, "logged out");
     Ok(told)
 }

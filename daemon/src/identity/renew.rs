@@ -39,7 +39,7 @@ pub async fn renew_if_due(sessions: &Sessions, session: &Arc<Session>) -> Result
         })
         .await?;
     sessions.renewed(session.record.clone().renewed(credentials, now))?;
-    tracing::info!("certificate renewed");
+    tracing::info!(ACCOUNT = %session.record.user, "certificate renewed");
     Ok(true)
 }
 

@@ -74,7 +74,7 @@ impl<S> Guarded<S> {
         if !self.ended
             && let Poll::Ready(reason) = self.over.as_mut().poll(cx)
         {
-            tracing::debug!(PEER = %self.peer.identity.peer, "connection closed: {reason}");
+            tracing::debug!(PEER = %self.peer.identity.peer, PEER_ID = %self.peer.identity.peer, "connection closed: {reason}");
             self.ended = true;
         }
         if self.ended {

@@ -139,7 +139,7 @@ impl Shared {
         let Some(_place) = self.gate.enter(id) else {
             metrics::PEERS_TOO_MANY.up();
             if self.said.may_say(id, Trouble::TooMany) {
-                tracing::warn!(PEER = %id, "too many connections of peer {}: closed", id.short());
+                tracing::info!(PEER = %id, PEER_ID = %id, "too many connections of peer {}: closed", id.short());
             }
             return;
         };
@@ -173,7 +173,7 @@ impl Shared {
             let reason = guard::until_over(peer, &sessions, &link, hard).await;
             let id = peer.identity.peer;
             if said.may_say(id, Trouble::Over) {
-                tracing::info!(PEER = %id, "connection of peer {} closed: {reason}", id.short());
+                tracing::info!(PEER = %id, PEER_ID = %id, "connection of peer {} closed: {reason}", id.short());
             }
             reason
         }
@@ -199,9 +199,9 @@ impl Shared {
 
     fn cut(&self, peer: PeerId, why: &dyn std::fmt::Display, wrong: bool) {
         if wrong && self.said.may_say(peer, Trouble::Cut) {
-            tracing::info!(PEER = %peer, "a connection of peer {} was cut: {why}", peer.short());
+            tracing::info!(PEER = %peer, PEER_ID = %peer, "a connection of peer {} was cut: {why}", peer.short());
         } else {
-            tracing::debug!(PEER = %peer, "a connection ended: {why}");
+            tracing::debug!(PEER = %peer, PEER_ID = %peer, "a connection ended: {why}");
         }
     }
 }

@@ -196,7 +196,7 @@ pub(super) async fn quarantine(
         tracing::warn!(%error, CONTENT_HASH = %hash, "a damaged content's files stay until the next start");
     }
     drop((writer, guard));
-    tracing::error!(CONTENT_HASH = %hash, "a stored content is damaged: {reason}");
+    tracing::warn!(CONTENT_HASH = %hash, "a stored content is damaged: {reason}");
     inner.damage.send_modify(|count| *count += 1);
     let tell = |publication| What::Damaged {
         publication,

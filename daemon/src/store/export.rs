@@ -44,7 +44,7 @@ impl Store {
             if written.is_err()
                 && let Err(error) = sys.set_len(target, 0)
             {
-                tracing::warn!(%error, "cannot empty the output again");
+                tracing::info!(%error, "cannot empty the output again");
             }
             written
         })

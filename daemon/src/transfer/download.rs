@@ -4,11 +4,12 @@
 use std::{sync::Arc, time::Duration};
 
 use p2p_proto::{
-    Failure, FailureKind, FileName,
+    ByteCount, Failure, FailureKind, FileName,
     rest::{location::LocateResponse, publications::Publication},
 };
 
 use futures::future::join_all;
+use tracing::field::Empty;
 
 use super::{
     Halt, Shared, deliver,
@@ -91,7 +92,13 @@ pub(super) async fn go(
             };
             let bringing = Box::pin(bring(shared, transfer, fetch, &session));
             in_turn(turn, transfer, output, bringing).await?;
-            tracing::info!(TRANSFER = transfer.id, CONTENT_HASH = %hash, "{} fetched", publication.name);
+            let from: Vec<String> = transfer
+                .sources()
+                .into_iter()
+                .map(|(peer, _)| peer.to_string())
+                .collect();
+            tracing::info!(own = Empty, TRANSFER = transfer.id, CONTENT_HASH = %hash,
+                "{} fetched from {}", publication.name, from.join(", "));
         }
     }
     // Where files are written is their owners' matter: others have the turn, and the content is here for them.
@@ -191,7 +198,12 @@ async fn begin(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) -> Resul
         StoreError::Busy { .. } => Halt::Wait(error.into()),
         other => Halt::from(other),
     })?;
-    transfer.resumed(incoming.resumed_bytes());
+    let resumed = incoming.resumed_bytes();
+    if resumed > 0 {
+        tracing::info!(TRANSFER = transfer.id, CONTENT_HASH = %hash,
+            "{}: {} of {} are here already", fetch.publication.name, ByteCount(resumed), ByteCount(size));
+    }
+    transfer.resumed(resumed);
     transfer.receives_into(incoming.clone());
     Ok(incoming)
 }
@@ -296,7 +308,8 @@ async fn announce(shared: &Shared, publication: &Publication) {
     if let Some(session) = shared.sessions.current() {
         let announced = tokio::time::timeout(ANNOUNCE, shared.announcer.announce(&session)).await;
         if !matches!(announced, Ok(Ok(()))) {
-            tracing::info!("the directory was not told of {}; a ping will", publication.name);
+            tracing::info!(CONTENT_HASH = %publication.hash,
+                "the directory was not told of {}; a ping will", publication.name);
         }
     }
 }

@@ -113,7 +113,9 @@ async fn throw_away(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) {
     };
     match done {
         Ok(()) | Err(StoreError::Busy { .. }) => {}
-        Err(error) => tracing::warn!("{}: {error}", fetch.publication.name),
+        Err(error) => {
+            tracing::warn!(TRANSFER = transfer.id, CONTENT_HASH = %hash, "{}: {error}", fetch.publication.name)
+        }
     }
 }
 

@@ -171,7 +171,7 @@ async fn round(transfers: Transfers, content: Damaged) -> ContentHash {
                 }
             }
             Err(failure) => {
-                tracing::warn!("{name} cannot be fetched anew: {failure}");
+                tracing::warn!(CONTENT_HASH = %content.hash, "{name} cannot be fetched anew: {failure}");
                 break;
             }
         }

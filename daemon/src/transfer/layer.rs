@@ -117,8 +117,9 @@ fn is_slow(swarm: &Swarm, roll: &Roll, told: &mut String) {
     let names = names.join(", ");
     if *told != names {
         let (name, late) = (&swarm.publication.name, OVERDUE.as_secs());
-        tracing::warn!(
+        tracing::info!(
             TRANSFER = swarm.transfer.id,
+            CONTENT_HASH = %swarm.publication.hash,
             "{name}: {names} has owed the layer for {late} s; others may give it"
         );
         swarm.connects(&format!("{names} {verb} slow to give what verifies it"));

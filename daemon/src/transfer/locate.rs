@@ -92,7 +92,8 @@ impl Locator {
             Err(away) if away.kind == FailureKind::Unreachable => {
                 match self.memory.locate(session, publication).await {
                     Ok(remembered) => {
-                        tracing::info!("{away}; {} is looked for where it was", publication.name);
+                        tracing::info!(CONTENT_HASH = %publication.hash,
+                            "{away}; {} is looked for where it was", publication.name);
                         Ok(remembered)
                     }
                     Err(too_old) if too_old.kind == FailureKind::Unreachable => Err(both(away, &too_old)),

@@ -349,9 +349,6 @@ impl Shared {
     }
 
     fn end(&self, transfer: &Transfer, result: Result<(), Failure>) {
-        if let Err(failure) = &result {
-            tracing::info!(TRANSFER = transfer.id, "{}: {failure}", transfer.name());
-        }
         crate::metrics::ended(result.as_ref().err());
         let end = telling::end(&result, transfer.intent());
         transfer.finish(result);

@@ -156,7 +156,9 @@ impl Publisher {
             match self.settle(&wanted).await {
                 Ok(Settled::Now) => {}
                 Ok(Settled::NotYet(failure)) => tracing::debug!("{name}: {failure}"),
-                Err(failure) => tracing::warn!("{name} is not settled: {failure}"),
+                Err(failure) => {
+                    tracing::warn!(CONTENT_HASH = %wanted.request.hash, "{name} is not settled: {failure}");
+                }
             }
         }
     }

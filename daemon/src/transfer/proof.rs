@@ -68,7 +68,8 @@ pub(super) async fn read_back(
     match read {
         Ok(()) => Ok(()),
         Err(SourceError::Bad(fault)) => {
-            tracing::warn!(PEER = %target.peer_id, "{}: {} said it has the copy and does not",
+            tracing::warn!(PEER = %target.name, PEER_ID = %target.peer_id, CONTENT_HASH = %publication.hash,
+                "{}: {} said it has the copy and does not",
                 publication.name, target.name);
             report(shared, session, target, publication, fault);
             Err(Unproven::Lie)
@@ -166,7 +167,7 @@ fn report(shared: &Shared, session: &Arc<Session>, target: &Target, publication:
     let (session, name) = (Arc::clone(session), target.name.clone());
     shared.lifecycle.spawn_request(async move {
         if let Err(failure) = session.client.report(&report).await {
-            tracing::warn!("the directory was not told that {name} has no copy: {failure}");
+            tracing::info!(PEER = %name, "the directory was not told that {name} has no copy: {failure}");
         }
     });
 }

@@ -237,7 +237,7 @@ impl Publisher {
                 return Ok(Settled::NotYet(failure));
             }
             Err(PublishError::Refused(failure)) => {
-                tracing::warn!("{name} was not published: {failure}");
+                tracing::warn!(CONTENT_HASH = %wanted.request.hash, "{name} was not published: {failure}");
                 self.give_up(id, wanted.request.hash).await?;
             }
         }
@@ -268,7 +268,7 @@ impl Publisher {
         };
         let kept = self.keep(&publication, wanted.request.id).await;
         kept.map_err(PublishError::Unknown)?;
-        tracing::info!(CONTENT_HASH = %publication.hash, ACCOUNT = %publication.owner,
+        tracing::info!(own = tracing::field::Empty, CONTENT_HASH = %publication.hash, ACCOUNT = %publication.owner,
             "published {}/{}@{}", publication.owner, publication.name, publication.version);
         self.teller.tell(What::Published {
             publication: publication.clone(),

@@ -148,7 +148,7 @@ impl Roll {
             Err(error) => error,
         };
         let reason = format!("{} {error}", target.name);
-        tracing::warn!(PEER = %target.peer_id, TRANSFER = swarm.transfer.id, "{}: {reason}", swarm.publication.name);
+        tell(swarm, target, &error, &reason);
         if let SourceError::Bad(fault) = error {
             self.liars.insert(target.peer_id);
             swarm.transfer.lied(target.peer_id);
@@ -188,6 +188,18 @@ impl Roll {
     }
 }
 
+/// A source that gives what is not true is for somebody to look into; one that only left or is slow is not.
+fn tell(swarm: &Swarm, target: &Target, error: &SourceError, reason: &str) {
+    let (id, publication) = (swarm.transfer.id, &swarm.publication);
+    if matches!(error, SourceError::Bad(_)) {
+        tracing::warn!(PEER = %target.name, PEER_ID = %target.peer_id, TRANSFER = id, CONTENT_HASH = %publication.hash,
+            "{}: {reason}", publication.name);
+    } else {
+        tracing::info!(PEER = %target.name, PEER_ID = %target.peer_id, TRANSFER = id, CONTENT_HASH = %publication.hash,
+            "{}: {reason}", publication.name);
+    }
+}
+
 /// Tells the directory of a bad holder; that it is away harms nothing here.
 fn report(swarm: &Swarm, session: &Arc<Session>, target: &Target, fault: Fault) {
     let report = ReportRequest {
@@ -198,7 +210,7 @@ fn report(swarm: &Swarm, session: &Arc<Session>, target: &Target, fault: Fault) 
     let (session, name) = (Arc::clone(session), target.name.clone());
     swarm.shared.lifecycle.spawn_request(async move {
         if let Err(failure) = session.client.report(&report).await {
-            tracing::warn!("the directory was not told that {name} is a bad holder: {failure}");
+            tracing::info!(PEER = %name, "the directory was not told that {name} is a bad holder: {failure}");
         }
     });
 }

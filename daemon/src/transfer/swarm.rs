@@ -207,7 +207,7 @@ impl Swarm {
     /// A source owes a piece for so long that others are asked for it.
     pub fn is_late(&self, target: &Target) {
         let (name, late) = (&self.publication.name, OVERDUE.as_secs());
-        tracing::warn!(PEER = %target.peer_id, TRANSFER = self.transfer.id,
+        tracing::info!(PEER = %target.name, PEER_ID = %target.peer_id, TRANSFER = self.transfer.id, CONTENT_HASH = %self.publication.hash,
             "{name}: {} has owed a piece for {late} s; others may bring it", target.name);
     }
 }

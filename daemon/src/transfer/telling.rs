@@ -64,6 +64,7 @@ impl Voice {
             },
             reason: reason.to_owned(),
         };
+        what.log();
         self.journal.tell(self.account, what);
     }
 }

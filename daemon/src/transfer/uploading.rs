@@ -5,7 +5,7 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use p2p_proto::{ContentHash, Failure};
+use p2p_proto::{ByteCount, ContentHash, Failure};
 
 use super::{
     Shared, Transfers,
@@ -49,7 +49,10 @@ impl Uploading {
 
     /// All bytes are here; the directory is asked to publish them.
     pub fn imported(&self, hash: ContentHash, size: u64) {
-        self.transfer.learned(Some(hash), Some(size));
+        let transfer = &self.transfer;
+        tracing::info!(own = tracing::field::Empty, TRANSFER = transfer.id, CONTENT_HASH = %hash, ACCOUNT = %transfer.owner(),
+            "{}/{} is imported, {}", transfer.owner(), transfer.name(), ByteCount(size));
+        transfer.learned(Some(hash), Some(size));
         self.transfer.reached(None, size);
         self.transfer.enter(State::Verifying, "");
     }

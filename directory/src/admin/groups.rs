@@ -54,7 +54,7 @@ pub(super) async fn add(
 ) -> Result<StatusCode, ApiError> {
     let (name, users) = (request.name, request.users);
     outcome(name, state.storage.add_to_group(name, &users).await?)?;
-    tracing::info!(admin = true, group = %name, members = users.len(), "members added to group {name}");
+    tracing::info!(admin = true, GROUP = %name, members = users.len(), "members added to group {name}");
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -65,7 +65,7 @@ pub(super) async fn remove_members(
 ) -> Result<StatusCode, ApiError> {
     let name = checked(name)?;
     outcome(name, state.storage.remove_from_group(name, &request.users).await?)?;
-    tracing::info!(admin = true, group = %name, members = request.users.len(), "members removed from group {name}");
+    tracing::info!(admin = true, GROUP = %name, members = request.users.len(), "members removed from group {name}");
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -73,6 +73,6 @@ pub(super) async fn remove(State(state): Shared, name: PathPart) -> Answer<Remov
     let name = checked(name)?;
     let removed = state.storage.remove_group(name).await?;
     let made_private = removed.ok_or_else(|| no_group(name))?;
-    tracing::info!(admin = true, group = %name, made_private, "group {name} removed");
+    tracing::info!(admin = true, GROUP = %name, made_private, "group {name} removed");
     Ok(Json(RemovedGroup { name, made_private }))
 }

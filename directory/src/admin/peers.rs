@@ -43,7 +43,7 @@ fn outcome(peer: &PeerRef, revocation: Revocation, done: &str) -> Answer<Revoked
         }
     };
     if changed {
-        tracing::warn!(peer = %name, peer_id = %peer_id.short(), "peer {name} {done}");
+        tracing::info!(admin = true, PEER = %name, PEER_ID = %peer_id, "peer {name} {done}");
     }
     Ok(Json(Revoked {
         peer_id,

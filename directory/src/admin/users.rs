@@ -84,7 +84,7 @@ pub(super) async fn add(
             return Err(ApiError::new(ProblemKind::NotFound, detail));
         }
     }
-    tracing::info!(admin = true, account = %name, "account {name} added");
+    tracing::info!(admin = true, ACCOUNT = %name, "account {name} added");
     Ok(Json(UserWithPassword {
         user: find(&state, &name).await?,
         password,
@@ -97,7 +97,7 @@ async fn set_disabled(state: &state::State, part: PathPart, disabled: bool) -> A
         return Err(no_user(&name));
     }
     let done = if disabled { "disabled" } else { "enabled" };
-    tracing::info!(admin = true, account = %name, "account {name} {done}");
+    tracing::info!(admin = true, ACCOUNT = %name, "account {name} {done}");
     Ok(Json(find(state, &name).await?))
 }
 
@@ -125,7 +125,7 @@ pub(super) async fn passwd(
     if !state.storage.set_password(new).await? {
         return Err(no_user(&name));
     }
-    tracing::info!(admin = true, account = %name, "password of {name} changed");
+    tracing::info!(admin = true, ACCOUNT = %name, "password of {name} changed");
     Ok(Json(UserWithPassword { user, password }))
 }
 
@@ -134,6 +134,6 @@ pub(super) async fn remove(State(state): Shared, name: PathPart) -> Result<Statu
     if !state.storage.remove_user(&name).await? {
         return Err(no_user(&name));
     }
-    tracing::info!(admin = true, account = %name, "account {name} removed");
+    tracing::info!(admin = true, ACCOUNT = %name, "account {name} removed");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -51,7 +51,7 @@ pub(super) async fn check(
             let shown = user
                 .parse::<UserName>()
                 .map_or("(no account name)".to_owned(), |name| name.to_string());
-            tracing::warn!(account = %shown, from = %from.ip(), "a login was refused");
+            tracing::info!(ACCOUNT = %shown, from = %from.ip(), "a login was refused");
             let detail = format!("{WRONG}. Next try in {} s", wait.seconds);
             Err(ApiError::new(ProblemKind::BadCredentials, detail).retry_after(wait))
         }

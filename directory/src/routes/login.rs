@@ -52,7 +52,7 @@ pub(super) async fn post(
         LogIn::Revoked => return Err(revoked(&account.name, key.peer(), from)),
     };
     state.leases.renewed();
-    tracing::info!(account = %account.name, peer = %peer_name, peer_id = %key.peer().short(), from = %from.ip(),
+    tracing::info!(ACCOUNT = %account.name, PEER = %peer_name, PEER_ID = %key.peer(), from = %from.ip(),
         "{} logged in on {peer_name}", account.name);
     let liveness = state.settings().liveness;
     Ok(Json(LoginResponse {
@@ -71,7 +71,7 @@ pub(super) async fn post(
 }
 
 fn revoked(account: &UserName, id: PeerId, from: ClientAddress) -> ApiError {
-    tracing::warn!(account = %account, peer_id = %id.short(), from = %from.ip(),
+    tracing::info!(ACCOUNT = %account, PEER = %id, PEER_ID = %id, from = %from.ip(),
         "a login with a revoked key was refused");
     let detail =
         format!("an administrator revoked this peer. To let it in: p2p-directory admin peer allow {id}");

@@ -7,7 +7,7 @@ use crate::problem::ApiError;
 
 pub(super) async fn post(State(state): Shared, Caller(session): Caller) -> Result<StatusCode, ApiError> {
     state.storage.log_out(&session).await?;
-    tracing::info!(account = %session.user_name, peer = %session.peer_name, peer_id = %session.peer.short(),
+    tracing::info!(ACCOUNT = %session.user_name, PEER = %session.peer_name, PEER_ID = %session.peer,
         "{} logged out on {}", session.user_name, session.peer_name);
     Ok(StatusCode::NO_CONTENT)
 }

@@ -29,6 +29,6 @@ pub(super) async fn post(
     if !state.storage.set_password(new).await? {
         return Err(credentials::outdated());
     }
-    tracing::info!(account = %name, peer = %session.peer_name, "{name} changed the password");
+    tracing::info!(ACCOUNT = %name, PEER = %session.peer_name, PEER_ID = %session.peer, "{name} changed the password");
     Ok(StatusCode::NO_CONTENT)
 }

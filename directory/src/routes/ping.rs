@@ -31,7 +31,8 @@ pub(super) async fn post(
         .ping(&session, &request, state.lease_until())
         .await?;
     if request.leaving {
-        tracing::info!(peer = %session.peer_name, peer_id = %session.peer.short(), "{} stops", session.peer_name);
+        tracing::info!(ACCOUNT = %session.user_name, PEER = %session.peer_name, PEER_ID = %session.peer,
+             "{} stops", session.peer_name);
     } else {
         state.leases.renewed();
     }

@@ -37,7 +37,11 @@ pub(super) async fn post(
     }
     let most = state.settings().limits.publications_per_account;
     match state.storage.publish(&session, &request, most).await? {
-        Published::As(publication) => Ok(Json(publication)),
+        Published::As(publication) => {
+            tracing::info!(ACCOUNT = %session.user_name, PEER = %session.peer_name, PEER_ID = %session.peer, CONTENT_HASH = %publication.hash,
+                "{}/{}@{} is published", publication.owner, publication.name, publication.version);
+            Ok(Json(publication))
+        }
         Published::IdTaken => conflict(format!("{} is the id of another publication", request.id)),
         Published::Withdrawn => conflict(format!("{} was withdrawn; publish under a new id", request.id)),
         Published::OtherSize(size) => conflict(format!(
@@ -70,6 +74,7 @@ pub(super) async fn delete(
     let Some(publication) = withdrawn else {
         return Err(not_found(&session, &format!("id:{id}")));
     };
-    tracing::debug!(account = %session.user_name, publication = %publication.id, "withdrawn");
+    tracing::info!(ACCOUNT = %session.user_name, PEER = %session.peer_name, PEER_ID = %session.peer, CONTENT_HASH = %publication.hash,
+        "{}/{}@{} is withdrawn", publication.owner, publication.name, publication.version);
     Ok(StatusCode::NO_CONTENT)
 }

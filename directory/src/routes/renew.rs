@@ -31,6 +31,6 @@ pub(super) async fn post(
         .storage
         .renew(&session, session_end, certificate.expires_at)
         .await?;
-    tracing::debug!(peer = %session.peer_name, "certificate renewed");
+    tracing::debug!(ACCOUNT = %session.user_name, PEER = %session.peer_name, PEER_ID = %session.peer, "certificate renewed");
     Ok(Json(state.credentials(certificate, session_end)))
 }

@@ -27,9 +27,11 @@ pub(super) async fn post(
     admitted.map_err(|wait| too_many("reports", wait))?;
     let most = state.settings().limits.reports_per_account;
     match state.storage.report(&session, &report, most).await? {
-        Reported::New => tracing::warn!(account = %session.user_name, peer = %report.holder.short(),
+        Reported::New => {
+            tracing::warn!(ACCOUNT = %session.user_name, PEER = %report.holder, PEER_ID = %report.holder,
             publication = %report.publication, fault = ?report.fault,
-            "{} reports {}: {:?}", session.user_name, report.holder.short(), report.fault),
+            "{} reports {}: {:?}", session.user_name, report.holder.short(), report.fault)
+        }
         Reported::Again | Reported::Ignored => {}
         Reported::NotVisible => return Err(not_found(&session, &format!("id:{}", report.publication))),
         Reported::TooMany => {

@@ -72,7 +72,7 @@ impl Refusals {
         if TOLD.contains(&code)
             && let Some(more) = self.0.say((who, What::Status(code)))
         {
-            tracing::warn!("refused a request from {who}: {status}{more}");
+            tracing::info!("refused a request from {who}: {status}{more}");
         }
     }
 
@@ -83,7 +83,7 @@ impl Refusals {
             End::Over => {}
             End::SlowHead => {
                 if let Some(more) = self.0.say((who, What::SlowHead)) {
-                    tracing::warn!(
+                    tracing::info!(
                         "closed a connection from {who}: the head of a request came too slowly{more}"
                     );
                 }
@@ -93,7 +93,7 @@ impl Refusals {
             }
             End::Broken(error) => {
                 if let Some(more) = self.0.say((who, What::Garbage)) {
-                    tracing::warn!("closed a connection from {who}: what came is not HTTP: {error}{more}");
+                    tracing::info!("closed a connection from {who}: what came is not HTTP: {error}{more}");
                 }
             }
         }

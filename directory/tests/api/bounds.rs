@@ -243,7 +243,7 @@ async fn refusals_are_told_once() {
     assert_eq!(log.count("127.0.0.1: 400"), 1, "{}", log.text());
     // What is part of the work is no news.
     directory.request(Method::GET, "/nothing").send().await.unwrap();
-    assert_eq!(log.count("404"), 0);
+    assert_eq!(log.count(": 404"), 0);
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What the directory logs while a test looks on: warnings and errors of this thread, on which all of it runs.
+//! What the directory logs while a test looks on: information, warnings and errors of this thread, on which all of it runs.
 
 use std::{
     fmt::Write,
@@ -50,7 +50,7 @@ impl Visit for Line {
 
 impl Subscriber for Listener {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        *metadata.level() <= Level::WARN
+        *metadata.level() <= Level::INFO
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {

@@ -54,7 +54,7 @@ pub async fn serve_unix<H, F>(
                     // A buffer that nobody has written to has room; whoever has gone already need not hear it.
                     let _ = stream.try_write(limits.goodbye);
                     if let Some(more) = said.say(uid) {
-                        tracing::warn!("too many connections of user {uid} at {name}: closed{more}");
+                        tracing::info!("too many connections of user {uid} at {name}: closed{more}");
                     }
                 }
             },

@@ -55,7 +55,7 @@ where
         let Some(place) = gate.enter(source) else {
             metrics::TOO_MANY.up();
             if let Some(more) = said.say((source, Trouble::TooMany)) {
-                tracing::warn!("too many connections from {}: closed{more}", address.ip());
+                tracing::info!("too many connections from {}: closed{more}", address.ip());
             }
             continue;
         };

@@ -5,11 +5,12 @@ mod machine;
 mod network;
 mod session;
 mod store;
+mod watch;
 
 use jiff::Timestamp;
 use p2p_proto::{ByteCount, Failure, v1::HealthLine};
 
-pub use self::code::Code;
+pub use self::{code::Code, watch::watch_task};
 use super::rpc::ControlRpc;
 use crate::{identity::session::Session, store::Usage};
 

@@ -22,6 +22,10 @@ pub async fn passwd(rpc: &ControlRpc, mut request: PasswdRequest) -> Result<Pass
     };
     session.client.change_password(body).await?;
     let user = session.record.user.to_string();
-    tracing::info!(ACCOUNT = user, "the password of {user} was changed");
+    tracing::info!(
+        own = tracing::field::Empty,
+        ACCOUNT = user,
+        "the password of {user} was changed"
+    );
     Ok(PasswdResponse { user })
 }

@@ -99,7 +99,9 @@ async fn let_go(
             Ok(true) => {}
             Ok(false) => return Err(last_copy(session, publication)),
             Err(failure) if !force => return Err(failure),
-            Err(failure) => tracing::warn!("{} goes unasked: {failure}", publication.name),
+            Err(failure) => {
+                tracing::info!(CONTENT_HASH = %publication.hash, "{} goes unasked: {failure}", publication.name);
+            }
         }
         drop_copy(rpc, publication, force).await
     };

@@ -134,17 +134,19 @@ async fn opening(
     Ok(match access.admit(&token, peer).await {
         Ok(admitted) => {
             let size = admitted.content.size();
+            tracing::debug!(PEER = %peer.peer, PEER_ID = %peer.peer, CONTENT_HASH = %admitted.content.hash(),
+                "served to peer {}", peer.peer.short());
             (Some(admitted), Frame::Opened { size })
         }
         Err(Refusal::Grant(bad)) => {
             if said.may_say(peer.peer, Trouble::Grant) {
-                tracing::info!(PEER = %peer.peer, "a read was refused: {bad}");
+                tracing::info!(PEER = %peer.peer, PEER_ID = %peer.peer, "a read was refused: {bad}");
             }
             (None, refused(Reason::Grant))
         }
         Err(Refusal::NotHeld) => (None, refused(Reason::NotHeld)),
         Err(Refusal::Store(error)) => {
-            tracing::error!("a peer could not be served: {error}");
+            tracing::error!(PEER = %peer.peer, PEER_ID = %peer.peer, "a peer could not be served: {error}");
             (None, refused(Reason::Failed))
         }
     })
