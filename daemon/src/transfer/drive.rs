@@ -114,7 +114,7 @@ async fn throw_away(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) {
     match done {
         Ok(()) | Err(StoreError::Busy { .. }) => {}
         Err(error) => {
-            tracing::warn!(TRANSFER = transfer.id, CONTENT_HASH = %hash, "{}: {error}", fetch.publication.name)
+            tracing::warn!(TRANSFER = transfer.id, CONTENT_HASH = %hash, "{}: {error}", fetch.publication.name);
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) async fn post(
         Reported::New => {
             tracing::warn!(ACCOUNT = %session.user_name, PEER = %report.holder, PEER_ID = %report.holder,
             publication = %report.publication, fault = ?report.fault,
-            "{} reports {}: {:?}", session.user_name, report.holder.short(), report.fault)
+            "{} reports {}: {:?}", session.user_name, report.holder.short(), report.fault);
         }
         Reported::Again | Reported::Ignored => {}
         Reported::NotVisible => return Err(not_found(&session, &format!("id:{}", report.publication))),
