@@ -43,7 +43,11 @@ fn pages(command: &Command, section: Section, folder: &Path) -> io::Result<()> {
         Section::Commands => ("1", "User commands"),
         Section::Administration => ("8", "System administration"),
     };
-    let page = Man::new(command.clone()).section(number).manual(manual);
+    let source = concat!("p2pd ", env!("CARGO_PKG_VERSION"));
+    let page = Man::new(command.clone())
+        .section(number)
+        .manual(manual)
+        .source(source);
     page.generate_to(folder).map(drop)
 }
 

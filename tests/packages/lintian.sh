@@ -10,7 +10,7 @@ if ! lintian --allow-root --tag-display-limit 0 --fail-on error,warning ./*.deb;
   exit 1
 fi
 if command -v rpmlint >/dev/null; then
-  rpmlint --config ../../packaging/rpm/rpmlint.toml ./*.rpm
+  rpmlint --strict --config ../../packaging/rpm/rpmlint.toml ./*.rpm
 else
   echo "NOT TESTED: rpmlint is not here"
 fi

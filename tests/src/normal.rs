@@ -6,13 +6,14 @@ use std::sync::LazyLock;
 use regex::{Captures, Regex};
 
 /// Each rule, and what it puts in the place; in this order.
-const RULES: [(&str, &str); 11] = [
+const RULES: [(&str, &str); 12] = [
     // A fingerprint, whole or as a text shortens it.
     (
         "sha256:([0-9a-f]{64}|[0-9a-fA-F]{2,4}…[0-9a-f]{0,2})",
         "sha256:HEX",
     ),
-    // A hash, shortened.
+    // A hash or an id, whole or shortened.
+    ("[0-9a-f]{64}", "HASH…"),
     ("[0-9a-f]{8}…", "HASH…"),
     ("[0-9]{4}-[0-9]{2}-[0-9]{2}", "DATE"),
     ("[0-9]+(\\.[0-9])? ([KMGTP]iB|B)", "SIZE"),

@@ -29,6 +29,14 @@ pub enum StoreError {
         /// The newest one that this build reads.
         known: i64,
     },
+    /// The folder cannot be made or written to.
+    #[error("the store's folder {} cannot be used: {why}{}", path.display(), allowed(why))]
+    Folder {
+        /// The store's folder.
+        path: PathBuf,
+        /// What the system says.
+        why: io::Error,
+    },
     /// There are contents, and no metadata that knows them: what is there is left as it is.
     #[error("{} has files and no metadata.db: put that back, or move the folder away", path.display())]
     MetadataLost {
@@ -148,4 +156,14 @@ pub(super) fn is_full(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
+}
+
+/// What a sandbox refuses looks like a disk that cannot be written to.
+fn allowed(why: &io::Error) -> &'static str {
+    match why.kind() {
+        io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => {
+            "; it must belong to p2pd's user, and a unit needs ReadWritePaths= for it (sudo systemctl edit p2pd)"
+        }
+        _ => "",
+    }
 }

@@ -226,10 +226,7 @@ impl Store {
             Ok(disk) => Ok(Arc::new(disk)),
             Err(Refused::InUse) => Err(StoreError::InUse { path }),
             Err(Refused::MetadataLost) => Err(StoreError::MetadataLost { path }),
-            Err(Refused::Io(source)) => Err(StoreError::Io {
-                doing: "open the store's folder",
-                source,
-            }),
+            Err(Refused::Io(why)) => Err(StoreError::Folder { path, why }),
         })
         .await?;
         commits_next(disk.sys())?;

@@ -39,8 +39,8 @@ pub fn stock(files: &Path) {
     .expect("a file");
     let home = files.join("home/admin");
     fs::create_dir_all(&home).expect("a folder");
-    for open in ["home", "home/admin"] {
-        fs::set_permissions(files.join(open), fs::Permissions::from_mode(0o755)).expect("a folder");
+    for (folder, mode) in [("home", 0o755), ("home/admin", 0o700)] {
+        fs::set_permissions(files.join(folder), fs::Permissions::from_mode(mode)).expect("a folder");
     }
     chown(&home, Some(ADMIN), None).expect("a folder");
     for entry in fs::read_dir(folder()).expect("target/packages: make packages") {
