@@ -34,6 +34,9 @@ const APT: [&str; 21] = [
     "Purging configuration files",
 ];
 
+/// How a long line of theirs ends on the next row of the screen.
+const APT_END: &str = "- pkgAcquire::Run (13: Permission denied)";
+
 /// A command, and what it says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
@@ -132,7 +135,9 @@ pub fn play(lab: &Lab, steps: &[Step]) {
 /// What is not apt's.
 #[must_use]
 pub fn without_apt(said: &[String]) -> Vec<&str> {
-    let apt = |line: &str| line.trim().is_empty() || APT.iter().any(|begin| line.starts_with(begin));
+    let apt = |line: &str| {
+        line.trim().is_empty() || APT.iter().any(|begin| line.starts_with(begin)) || line.ends_with(APT_END)
+    };
     said.iter()
         .map(String::as_str)
         .filter(|line| !apt(line))

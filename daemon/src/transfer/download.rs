@@ -92,13 +92,10 @@ pub(super) async fn go(
             };
             let bringing = Box::pin(bring(shared, transfer, fetch, &session));
             in_turn(turn, transfer, output, bringing).await?;
-            let from: Vec<String> = transfer
-                .sources()
-                .into_iter()
-                .map(|(peer, _)| peer.to_string())
-                .collect();
-            tracing::info!(own = Empty, TRANSFER = transfer.id, CONTENT_HASH = %hash,
-                "{} fetched from {}", publication.name, from.join(", "));
+            for (peer, bytes) in transfer.sources() {
+                tracing::info!(own = Empty, PEER = %peer, TRANSFER = transfer.id, CONTENT_HASH = %hash,
+                    "{} fetched from {peer}, {}", publication.name, ByteCount(bytes));
+            }
         }
     }
     // Where files are written is their owners' matter: others have the turn, and the content is here for them.

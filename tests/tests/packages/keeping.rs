@@ -96,7 +96,7 @@ fn an_upgrade_restarts_once_and_transfers_go_on() {
         "root",
         &format!("journalctl -u p2pd -o cat --no-pager CONTENT_HASH={hash}"),
     );
-    assert!(log.contains("resumed"), "{log}");
+    assert!(log.contains("are here already"), "{log}");
     gpu3.runs("ana", "p2pctl download big.bin");
     assert_eq!(data::hash_of(&gpu3.path("/home/ana/big.bin")), hash);
     let config = gpu3.runs("root", "cat /etc/p2pd/p2pd.toml");
