@@ -97,7 +97,7 @@ pub fn plays(lab: &Lab) {
 
     let gpu3 = lab.machine("gpu3");
     logged_in(gpu3, &password);
-    port_that_times_out(&lab, &password);
+    port_that_times_out(lab, &password);
     let mut ana = gpu3.shell("ana");
     ana.types("p2pctl search scan");
     ana.types("p2pctl download scan.tar -o /data/");
