@@ -6,6 +6,7 @@ mod contents;
 mod figures;
 mod install;
 mod keeping;
+mod luck;
 mod rpm;
 mod running;
 mod several;

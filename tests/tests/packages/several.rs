@@ -35,6 +35,16 @@ fn each_instance_is_a_peer_of_its_own() {
         "p2pctl --socket /run/p2pd-c/control.sock download hello -o - --no-keep",
     );
     assert_eq!(got, "hello\n");
+    // None sees what another has.
+    let pid = ws1.runs("root", "systemctl show --value --property MainPID p2pd@b");
+    let seen = ws1.runs(
+        "root",
+        &format!(
+            "nsenter -t {} -m ls /var/lib/p2pd-instances /var/lib/p2pd",
+            pid.trim()
+        ),
+    );
+    assert_eq!(seen, "/var/lib/p2pd:\n\n/var/lib/p2pd-instances:\nb\n");
     // One that goes leaves the others alone.
     unit(ws1, "stop p2pd@b");
     assert!(!ws1.path("/run/p2pd-b").exists());
