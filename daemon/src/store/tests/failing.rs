@@ -42,6 +42,7 @@ fn answer(scenario: Scenario, step: &Step, errno: Errno, done: &Result<(), Store
                 )
         }
         Err(StoreError::Io { .. }) => errno == Errno::IO || scenario.opens(),
+        Err(StoreError::Folder { .. }) => scenario.opens(),
         Err(_) => false,
     };
     right
