@@ -200,8 +200,8 @@ impl Store {
     /// Makes or opens the store and removes what a crash left.
     ///
     /// # Errors
-    /// [`StoreError::InUse`] while another daemon has the folder; [`StoreError::Newer`]; [`StoreError::MetadataLost`]; [`StoreError::Folder`]; those
-    /// of the disk.
+    /// [`StoreError::InUse`] while another daemon has the folder; [`StoreError::Newer`]; [`StoreError::MetadataLost`];
+    /// [`StoreError::Folder`]; those of the disk.
     pub async fn open(config: StoreConfig) -> Result<Self, StoreError> {
         Self::open_on(config, Sys::default()).await
     }
