@@ -52,6 +52,19 @@ impl Fetching {
         }
     }
 
+    /// As [`Self::begin`], but waits for whoever has it.
+    pub(super) async fn begin_after(&self, hash: ContentHash) -> FetchGuard {
+        loop {
+            let mut ended = std::pin::pin!(self.0.ended.notified());
+            ended.as_mut().enable();
+            if let Entry::Vacant(vacant) = self.map().entry(hash) {
+                vacant.insert(true);
+                return self.guard(hash);
+            }
+            ended.await;
+        }
+    }
+
     /// Nobody may fetch it for the moment; None when somebody does or another has it so.
     pub(super) fn pause(&self, hash: ContentHash) -> Option<FetchGuard> {
         match self.map().entry(hash) {

@@ -43,7 +43,20 @@ impl Store {
     /// [`StoreError::Busy`] while it is fetched; those of the database and the disk.
     pub async fn discard(&self, hash: ContentHash) -> Result<u64, StoreError> {
         let guard = self.inner.fetching.begin(hash).await;
-        let guard = guard.ok_or(StoreError::Busy { hash })?;
+        self.remove(hash, guard.ok_or(StoreError::Busy { hash })?).await
+    }
+
+    /// As [`Self::discard`], once those that read or write it have let go.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] when they have not within this time; those of the database and the disk.
+    pub async fn discard_within(&self, hash: ContentHash, patience: Duration) -> Result<u64, StoreError> {
+        let guard = tokio::time::timeout(patience, self.inner.fetching.begin_after(hash)).await;
+        self.remove(hash, guard.map_err(|_| StoreError::Busy { hash })?)
+            .await
+    }
+
+    async fn remove(&self, hash: ContentHash, guard: super::claims::FetchGuard) -> Result<u64, StoreError> {
         let inner = self.inner.clone();
         self.finish(async move {
             let mut reader = inner.metadata.reader().acquire().await?;

@@ -86,6 +86,9 @@ async fn finish(shared: &Shared, transfer: &Transfer, mut work: Work, result: Re
     shared.end(transfer, result);
 }
 
+/// How long what reads a content that is thrown away may take to let go of it.
+const LETTING_GO: Duration = Duration::from_secs(2);
+
 /// This one does not want what came; another transfer of the content may.
 async fn throw_away(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) {
     let incoming = transfer.let_go();
@@ -109,7 +112,8 @@ async fn throw_away(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) {
             // It is in the hands of another one.
             return;
         }
-        shared.store.discard(hash).await.map(drop)
+        // Whoever hands it on lets go in a moment.
+        shared.store.discard_within(hash, LETTING_GO).await.map(drop)
     };
     match done {
         Ok(()) | Err(StoreError::Busy { .. }) => {}
