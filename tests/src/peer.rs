@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::Write,
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -15,6 +16,9 @@ use crate::{
     process::{Process, free_port, program},
     wait,
 };
+
+/// The byte that is changed: in the first group, and not at its beginning.
+const SPOILT: u64 = 4711;
 
 /// A running daemon.
 pub struct Peer {
@@ -42,6 +46,20 @@ pub struct Answer {
 }
 
 impl Peer {
+    /// Changes a byte of what it stores, behind its back.
+    ///
+    /// # Panics
+    /// When it does not store that.
+    pub fn spoil(&self, hash: &str) {
+        let contents = self.folder.join("state/store/content");
+        let path = contents.join(&hash[..2]).join(hash);
+        let file = fs::File::options().read(true).write(true).open(path);
+        let file = file.expect("the content");
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, SPOILT).expect("a byte");
+        file.write_all_at(&[!byte[0]], SPOILT).expect("a byte");
+    }
+
     /// Starts one in this folder, with these lines after the usual configuration.
     ///
     /// # Panics

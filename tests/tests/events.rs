@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::{fs::FileExt, fs::PermissionsExt, process::CommandExt},
+    os::unix::{fs::PermissionsExt, process::CommandExt},
     path::Path,
     process::{Command, Stdio},
 };
@@ -232,7 +232,7 @@ fn damage_and_its_mending_are_told() {
     b.json(&["fetch", "scan.tar"]);
     let control = Control::of(b);
     let mut watching = control.watch("");
-    spoil(b, &hash);
+    b.spoil(&hash);
     b.json(&["verify"]);
     let events = watching.until("file.healed");
     let damaged = last(&events, "file.damaged");
@@ -253,22 +253,6 @@ fn damage_and_its_mending_are_told() {
         !types(&events).contains(&"file.stored"),
         "it was held all the time: {events:?}"
     );
-}
-
-fn spoil(peer: &Peer, hash: &str) {
-    let path = peer
-        .folder
-        .join("state/store/content")
-        .join(&hash[..2])
-        .join(hash);
-    let file = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(path)
-        .expect("the file");
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, 4711).expect("a byte");
-    file.write_all_at(&[byte[0] ^ 1], 4711).expect("a byte");
 }
 
 /// Two unprivileged users.

@@ -1,7 +1,7 @@
 //! What an administrator finds in the journal: the story of a transfer, a content, a peer or an account by its field, and
 //! among the warnings what he has to look into, and nothing else.
 
-use std::{fs, os::unix::fs::FileExt};
+use std::fs;
 
 use p2p_tests::{
     Peer, Process, World,
@@ -77,22 +77,6 @@ fn number(peer: &Peer, direction: &str, name: &str) -> String {
     transfer["id"].as_str().expect("a number").to_owned()
 }
 
-fn spoil(peer: &Peer, hash: &str) {
-    let path = peer
-        .folder
-        .join("state/store/content")
-        .join(&hash[..2])
-        .join(hash);
-    let file = fs::File::options()
-        .read(true)
-        .write(true)
-        .open(path)
-        .expect("the content");
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, 70_000).expect("a byte");
-    file.write_all_at(&[!byte[0]], 70_000).expect("a byte");
-}
-
 #[test]
 fn each_story_is_found_by_its_field_and_warnings_are_what_to_look_into() {
     let Some(mut scene) = Scene::start() else { return };
@@ -105,7 +89,7 @@ fn each_story_is_found_by_its_field_and_warnings_are_what_to_look_into() {
     let found = scene.finds(DAEMON, ("TRANSFER", &id), &story);
     all_have(&found, "CONTENT_HASH", &hash);
     all_have(&found, "PRIORITY", "5");
-    spoil(scene.b(), &hash);
+    scene.b().spoil(&hash);
     assert_eq!(scene.b().json(&["verify"])["healed"], 1);
     assert_eq!(scene.b().ctl(&["rm", "scan.tar"]).code, 0);
     let story = [
