@@ -10,7 +10,7 @@ grep -q "^p2pd ($version) " packaging/deb/changelog || { echo "packaging/deb/cha
 mkdir -p "$out"
 rm -f "$out"/*.deb "$out"/*.rpm
 
-members=(-p p2p-daemon -p p2pctl -p p2p-directory)
+members=(-p p2p-daemon -p p2pctl -p p2p-directory -p p2p-packaging)
 folder=target/$profile
 # What `make build` has made.
 if [ "$profile" = dev ]; then members=(--workspace) folder=target/debug; fi
@@ -22,6 +22,8 @@ mkdir -p "$out"/files/{p2pd,p2p-directory}
 "$folder/p2pd" package-files "$out/files/p2pd"
 "$folder/p2pctl" package-files "$out/files/p2pd"
 "$folder/p2p-directory" package-files "$out/files/p2p-directory"
+"$folder/third-party" p2p-daemon p2pctl >"$out/files/p2pd/third-party.txt"
+"$folder/third-party" p2p-directory >"$out/files/p2p-directory/third-party.txt"
 for page in packaging/man/*.end; do
   [ -e "$page" ] || continue
   name=$(basename "$page" .end)
@@ -31,7 +33,7 @@ gzip --best --no-name --stdout packaging/deb/changelog >"$out/files/changelog.gz
 cp packaging/man/p2pd.toml.5 "$out/files/p2pd"
 cp packaging/man/p2p-directory.toml.5 "$out/files/p2p-directory"
 # cargo-deb presses its own.
-find "$out/files" -name '*.[158]' -exec gzip --keep --best --no-name {} +
+find "$out/files" \( -name '*.[158]' -o -name third-party.txt \) -exec gzip --keep --best --no-name {} +
 
 for member in daemon directory; do
   package=p2p-$member

@@ -1,10 +1,14 @@
 //! What a package has of a program besides the program: man pages and completions, made from its command line, so that
 //! they say what it does. Each program has a hidden command `package-files FOLDER` for it.
 
-use std::{fs::File, io, path::Path};
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::Path,
+};
 
 use clap::{Command, CommandFactory};
-use clap_complete::Shell;
+pub use clap_complete::Shell;
 use clap_mangen::Man;
 
 /// In which part of the manual a program is.
@@ -21,18 +25,49 @@ pub enum Section {
 /// # Errors
 /// Those of the file system.
 pub fn package_files<C: CommandFactory>(section: Section, folder: &Path) -> io::Result<()> {
-    let mut command = C::command();
+    let command = C::command();
     let name = command.get_name().to_owned();
     for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
         let file = folder.join(match shell {
             Shell::Zsh => format!("_{name}"),
             shell => format!("{name}.{shell}"),
         });
-        clap_complete::generate(shell, &mut command, &name, &mut File::create(file)?);
+        completions(shell, &command, &mut File::create(file)?);
     }
     let mut command = C::command().disable_help_subcommand(true);
     command.build();
     pages(&command, section, folder)
+}
+
+/// Writes the script that completes this program's commands in that shell.
+pub fn completions(shell: Shell, command: &Command, to: &mut dyn Write) {
+    let name = command.get_name().to_owned();
+    clap_complete::generate(shell, &mut shown(command), name, to);
+}
+
+/// The command line without what is hidden: the scripts would offer it.
+fn shown(command: &Command) -> Command {
+    let mut shown = Command::new(command.get_name().to_owned())
+        .args(command.get_arguments().filter(|arg| !arg.is_hide_set()).cloned())
+        .groups(command.get_groups().cloned())
+        .subcommands(
+            command
+                .get_subcommands()
+                .filter(|below| !below.is_hide_set())
+                .map(shown),
+        );
+    if let Some(about) = command.get_about() {
+        shown = shown.about(about.clone());
+    }
+    if let Some(version) = command.get_version() {
+        shown = shown.version(version.to_owned());
+    }
+    shown.visible_aliases(
+        command
+            .get_visible_aliases()
+            .map(str::to_owned)
+            .collect::<Vec<_>>(),
+    )
 }
 
 fn pages(command: &Command, section: Section, folder: &Path) -> io::Result<()> {
@@ -85,6 +120,10 @@ mod tests {
             .collect();
         found.sort();
         assert_eq!(found, ["_tool", "tool-act.8", "tool.8", "tool.bash", "tool.fish"]);
+        for script in ["_tool", "tool.bash", "tool.fish"] {
+            let script = fs::read_to_string(folder.path().join(script)).unwrap();
+            assert!(script.contains("act") && !script.contains("secret"), "{script}");
+        }
         let page = fs::read_to_string(folder.path().join("tool-act.8")).unwrap();
         assert!(
             page.contains("Does it") && page.contains(".TH tool-act 8"),

@@ -204,7 +204,7 @@ impl Machine {
         let before = self.first_process().expect("a machine that runs");
         // It ends with the machine.
         let _ = self.command("root", "systemctl reboot").output();
-        wait::until("the machine to go down and come back", wait::SOON, || {
+        wait::until("the machine to go down and come back", 3 * wait::SOON, || {
             self.first_process().filter(|now| *now != before)
         });
         self.comes_up();
@@ -228,7 +228,7 @@ impl Machine {
         if self.kind == Kind::Bare {
             return;
         }
-        let up = wait::often(wait::SOON, || {
+        let up = wait::often(3 * wait::SOON, || {
             self.first_process()?;
             let output = self
                 .command("root", "systemctl is-system-running")

@@ -24,6 +24,7 @@ pub mod normal;
 pub mod peer;
 pub mod process;
 pub mod proxy;
+pub mod release;
 pub mod schema;
 pub mod terminal;
 pub mod torture;

@@ -53,13 +53,16 @@ pub struct Step {
 /// What a section of a Markdown document shows, and the blocks in it of which nothing can be typed.
 ///
 /// # Panics
-/// When there is no such section.
+/// When there is no such section, or it has blocks that are written in another way.
 #[must_use]
 pub fn of_section(document: &str, title: &str) -> (Vec<Step>, Vec<String>) {
     let heading = format!("\n## {title}\n");
     let (_, section) = document.split_once(&heading).expect("the section");
     let section = section.split("\n## ").next().expect("a text");
     let (mut steps, mut others) = (Vec::new(), Vec::new());
+    let fences = |line: &&str| line.trim_start().starts_with("```") || line.trim_start().starts_with("~~~");
+    let fences = section.lines().filter(fences).count();
+    let mut blocks = 0;
     let mut rest = section;
     while let Some((_, after)) = rest.split_once("\n```") {
         let (block, behind) = after.split_once("\n```").expect("the end of a block");
@@ -69,7 +72,9 @@ pub fn of_section(document: &str, title: &str) -> (Vec<Step>, Vec<String>) {
             None => others.push(block.to_owned()),
         }
         rest = behind;
+        blocks += 1;
     }
+    assert_eq!(fences, 2 * blocks, "{title} has blocks that are not read");
     (steps, others)
 }
 

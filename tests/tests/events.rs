@@ -64,8 +64,10 @@ fn a_fetch_an_upload_and_a_drop_are_told_in_one_order() {
     let (control, other) = (Control::of(b), Control::of(b));
     let (mut one, mut two) = (control.watch(""), other.watch(""));
     b.json(&["fetch", "scan.tar"]);
+    // Its end is told a little after who waits for it has heard.
+    let mut events = one.until("transfer.done");
     b.json(&["rm", "scan.tar"]);
-    let events = one.until("file.dropped");
+    events.extend(one.until("file.dropped"));
     assert_eq!(two.until("file.dropped"), events);
     let expected = [
         "transfer.queued",

@@ -6,131 +6,17 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    process::Command,
-    time::{Duration, UNIX_EPOCH},
+    time::Duration,
 };
 
 use p2p_tests::{
-    Account, Directory, Peer, World,
+    Account, Directory, Peer,
     check::{entry, until_online},
     machine::Clock,
+    release::{LIMIT, PART, TIME, content, fetching, hash, states, tar},
     wait,
 };
 use serde_json::{Value, json};
-
-/// What `a` has, how its bytes begin, and how many there are. Larger than a group is all but the first; and all of it is as
-/// small as can be in an archive.
-const FILES: [(&str, &str, usize); 4] = [
-    ("small.txt", "pinned", 1000),
-    ("big.txt", "for the group lab", 700_000),
-    ("mine.txt", "private", 300_000),
-    ("wide.txt", "b's, and a has a part of it", 6 << 20),
-];
-
-/// The file that `a` was fetching when it was stopped.
-const PART: &str = "wide.txt";
-
-/// The limit under which it did that.
-const LIMIT: u64 = 1 << 20;
-
-/// What is in an archive: the state folders, and when it was made.
-const FOLDERS: [&str; 3] = ["directory/state", "a/state", "b/state"];
-const TIME: &str = "time";
-
-fn states() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/states")
-}
-
-fn content(name: &str) -> Vec<u8> {
-    let (_, line, size) = FILES.iter().find(|file| file.0 == name).expect("a file");
-    format!("{line}\n").bytes().cycle().take(*size).collect()
-}
-
-fn hash(name: &str) -> String {
-    blake3::hash(&content(name)).to_string()
-}
-
-fn tar(args: &[&str], archive: &Path, folder: &Path, members: &[&str]) {
-    let mut command = Command::new("tar");
-    command
-        .args(args)
-        .arg("--file")
-        .arg(archive)
-        .arg("--directory")
-        .arg(folder)
-        .args(members);
-    let status = command.status().expect("tar");
-    assert!(status.success(), "{command:?}");
-}
-
-/// The number of the transfer that fetches the part, and what it has done.
-fn fetching(peer: &Peer) -> Option<(String, u64)> {
-    let transfer = peer.transfer("download", PART)?;
-    Some((
-        transfer["id"].as_str()?.to_owned(),
-        transfer["done_bytes"].as_u64()?,
-    ))
-}
-
-#[test]
-#[ignore = "makes the state of this version anew; see tests/states.sh"]
-fn make() {
-    let mut world = World::start(&["a", "b", "lost"]);
-    let _ = world.directory.add_user("bob");
-    world
-        .directory
-        .command(&["admin", "group", "add", "lab", "ana", "bob"], None);
-    let [a, b, _] = &world.peers[..] else {
-        unreachable!()
-    };
-    let publish = |peer: &Peer, name: &str, visibility: &str| {
-        let path = world.path(name);
-        fs::write(&path, content(name)).expect("a file");
-        peer.json(&[
-            "upload",
-            path.to_str().expect("UTF-8"),
-            "--visibility",
-            visibility,
-        ]);
-    };
-    publish(a, "small.txt", "public");
-    publish(a, "big.txt", "group:lab");
-    publish(a, "mine.txt", "private");
-    a.json(&["pin", "small.txt"]);
-    publish(b, PART, "public");
-    a.json(&["limit", "--down", "1MiB"]);
-    let fetch = a.begin(&["fetch", PART]);
-    let (id, _) = wait::until("some of it", wait::SOON, || {
-        fetching(a).filter(|(_, done)| *done > LIMIT)
-    });
-    a.json(&["pause", &id]);
-    a.until_download(PART, "paused", wait::SOON);
-    world
-        .directory
-        .command(&["admin", "peer", "revoke", "lost"], None);
-    wait::until("the deny-list", wait::SOON, || {
-        a.folder.join("state/denied.json").exists().then_some(())
-    });
-    for peer in &mut world.peers {
-        assert_eq!(peer.process.stop(), Some(0));
-    }
-    let _ = fetch.end();
-    assert_eq!(world.directory.process.stop(), Some(0));
-    let now = UNIX_EPOCH.elapsed().expect("a clock after 1970").as_secs();
-    fs::write(world.path(TIME), now.to_string()).expect("the time");
-    let archive = states().join(concat!(env!("CARGO_PKG_VERSION"), ".tar.gz"));
-    fs::create_dir_all(states()).expect("a folder");
-    let members: Vec<&str> = FOLDERS.into_iter().chain([TIME]).collect();
-    let args = [
-        "--create",
-        "--gzip",
-        "--sort=name",
-        "--owner=0",
-        "--group=0",
-        "--numeric-owner",
-    ];
-    tar(&args, &archive, world.folder.path(), &members);
-}
 
 /// The programs of today on a state of that release, at the time at which it was made.
 struct Restored {
@@ -178,7 +64,7 @@ fn moves(state: &Path, url: &str) {
     }
 }
 
-/// All that [`make`] made is there.
+/// All that was there is there.
 fn all_is_there(state: &Restored) {
     let Restored { directory, a, b, .. } = state;
     // Nobody has to log in again.
@@ -223,6 +109,8 @@ fn the_part_is_completed(a: &Peer) {
     a.json(&["limit", "--down", "unlimited"]);
     let (id, _) = fetching(a).expect("the transfer");
     a.json(&["resume", &id]);
+    let transfer = a.until_download(PART, "done", wait::SOON);
+    assert_eq!(transfer["id"], id.as_str());
     let fetched = a.json(&["fetch", PART]);
     assert_eq!(fetched["hash"], hash(PART));
     let listed = a.json(&["list"])["files"].clone();
@@ -230,7 +118,6 @@ fn the_part_is_completed(a: &Peer) {
         entry(&listed, "name", PART).expect("the file")["state"],
         "complete"
     );
-    let transfer = a.until_download(PART, "done", wait::SOON);
     let came = entry(&transfer["peers"], "peer", "b").expect("b")["bytes"].as_u64();
     assert!(came.is_some_and(|bytes| bytes < 6 << 20), "{transfer}");
 }

@@ -21,12 +21,12 @@ pub(crate) fn run(ctx: &Context, args: &CompletionsArgs) -> Result<(), Stop> {
 
 fn script(shell: Shell) -> String {
     let generator = match shell {
-        Shell::Bash => clap_complete::Shell::Bash,
-        Shell::Zsh => clap_complete::Shell::Zsh,
-        Shell::Fish => clap_complete::Shell::Fish,
+        Shell::Bash => p2p_packaging::Shell::Bash,
+        Shell::Zsh => p2p_packaging::Shell::Zsh,
+        Shell::Fish => p2p_packaging::Shell::Fish,
     };
     let mut script = Vec::new();
-    clap_complete::generate(generator, &mut Cli::command(), "p2pctl", &mut script);
+    p2p_packaging::completions(generator, &Cli::command(), &mut script);
     String::from_utf8_lossy(&script).into_owned()
 }
 
@@ -49,7 +49,8 @@ mod tests {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish] {
             let script = script(shell);
             for verb in Cli::command().get_subcommands() {
-                assert!(script.contains(verb.get_name()), "{shell:?} {}", verb.get_name());
+                let (name, hidden) = (verb.get_name(), verb.is_hide_set());
+                assert_eq!(script.contains(name), !hidden, "{shell:?} {name}");
             }
         }
     }

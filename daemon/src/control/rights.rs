@@ -11,7 +11,7 @@ use super::rpc::ControlRpc;
 use crate::{
     events::{Event, What},
     identity::{
-        known::{ROOT, rules},
+        known::{ROOT, rules, user_name},
         session::Account,
     },
     transfer::progress::Transfer,
@@ -69,7 +69,7 @@ impl ControlRpc {
 
     async fn not_yours(&self, what: &str) -> Failure {
         let maker = self.sessions.made_by();
-        let name = user_name(maker).await;
+        let name = user_name(maker).await.unwrap_or_else(|| format!("user {maker}"));
         let session = match (self.sessions.current(), self.sessions.account()) {
             (Some(session), _) => format!("this peer is logged in as {} by {name}", session.record.user),
             (None, Some(account)) => format!(
@@ -106,15 +106,6 @@ fn heard(what: &What, own: bool, acts: bool, sees: impl Fn(&BTreeSet<u32>) -> bo
         },
         what => what.clone(),
     })
-}
-
-/// What the system calls this user. It may have to ask other machines, so it is asked where one may wait.
-async fn user_name(uid: u32) -> String {
-    let found = tokio::task::spawn_blocking(move || nix::unistd::User::from_uid(uid.into()));
-    match found.await {
-        Ok(Ok(Some(user))) => user.name,
-        _ => format!("user {uid}"),
-    }
 }
 
 #[cfg(test)]

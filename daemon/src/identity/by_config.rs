@@ -3,7 +3,14 @@
 //! A session of the same account that still lives is kept. `p2pctl logout` ends it until the next start, or until `[login]`
 //! changes; a session that the directory ended is begun anew. Nothing is kept here: a restart begins as the first start did.
 
-use std::{net::SocketAddr, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io::ErrorKind,
+    net::SocketAddr,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use p2p_proto::{Failure, FailureKind};
 use tokio::{io::AsyncReadExt, time::Instant};
@@ -13,9 +20,9 @@ use zeroize::Zeroizing;
 use super::{
     address,
     directory_url::DirectoryUrl,
-    known::ROOT,
+    known::{ROOT, user_name},
     login::{self, Here},
-    session::Sessions,
+    session::{Ended, Sessions},
     trust::Trust,
 };
 use crate::{
@@ -145,8 +152,14 @@ impl MachineLogin {
         let away = !refused.contains(&failure.kind);
         if tries.said.replace(failure.kind) != Some(failure.kind) {
             let why = hinted(failure);
-            self.sessions
-                .say_why(&format!("[login] failed: {}", failure.message));
+            self.sessions.say_why(Ended {
+                reason: format!("[login] failed: {}", failure.message),
+                // Of the others the fix is a login by hand.
+                fix: failure
+                    .hint
+                    .clone()
+                    .filter(|_| failure.kind == FailureKind::Usage),
+            });
             if away {
                 tracing::warn!(ACCOUNT = user, "the machine is not logged in yet: {why}");
             } else {
@@ -241,11 +254,26 @@ fn password_file(login: &Login, credentials: Option<PathBuf>) -> Result<PathBuf,
     })
 }
 
+/// What lets this daemon read its password.
+async fn may_read(path: &Path) -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    let user = user_name(uid).await.unwrap_or_else(|| uid.to_string());
+    format!(
+        "sudo chown {user} {}, then sudo systemctl reload p2pd",
+        path.display()
+    )
+}
+
 async fn password(login: &Login, first: bool) -> Result<Zeroizing<String>, Failure> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let path = password_file(login, credentials)?;
     let bad = |why: &dyn std::fmt::Display| usage(&format!("{}: {why}", path.display()));
-    let file = tokio::fs::File::open(&path).await.map_err(|error| bad(&error))?;
+    let file = match tokio::fs::File::open(&path).await {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            return Err(bad(&error).hint(may_read(&path).await));
+        }
+        other => other.map_err(|error| bad(&error))?,
+    };
     let found = file.metadata().await.map_err(|error| bad(&error))?;
     if !found.is_file() {
         return Err(bad(&"it is no file"));

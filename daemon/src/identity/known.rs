@@ -19,6 +19,12 @@ pub fn rules(uid: u32) -> bool {
     ruled_by(uid, nix::unistd::geteuid().as_raw())
 }
 
+/// What the system calls this user. It may have to ask other machines, so it is asked where one may wait.
+pub async fn user_name(uid: u32) -> Option<String> {
+    let found = tokio::task::spawn_blocking(move || nix::unistd::User::from_uid(uid.into()));
+    found.await.ok()?.ok()?.map(|user| user.name)
+}
+
 const fn ruled_by(uid: u32, runs: u32) -> bool {
     uid == ROOT || uid == runs
 }

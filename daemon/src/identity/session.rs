@@ -3,6 +3,8 @@
 //!
 //! [`Sessions`] owns both files. Each is replaced whole, so a crash leaves the state before or after, never between.
 
+mod record;
+
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -10,16 +12,12 @@ use std::{
 };
 
 use jiff::Timestamp;
-use p2p_proto::{
-    Failure, FailureKind, PeerId, PeerName, UserName,
-    grant::{GrantKey, Verifier},
-    rest::session::Credentials,
-};
+use p2p_proto::{Failure, FailureKind, PeerId, grant::Verifier};
 use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use uuid::Uuid;
 
+pub use self::record::SessionRecord;
 pub use super::known::Account;
 use super::{
     certificate::{self, PeerTls},
@@ -32,57 +30,6 @@ use crate::{
     events::{Bus, Teller, What},
     peer::dials::Dials,
 };
-
-/// What is written of a session. Holds the bearer token: never printed.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct SessionRecord {
-    /// The directory's URL.
-    pub directory: String,
-    /// The CA that was trusted at login, in PEM.
-    pub ca: String,
-    /// Its fingerprint.
-    pub ca_fingerprint: String,
-    /// The bearer token.
-    pub token: String,
-    /// The account.
-    pub user: UserName,
-    /// Its id.
-    pub user_id: Uuid,
-    /// The directory's cluster.
-    pub cluster: Uuid,
-    /// This peer's name there.
-    pub peer_name: PeerName,
-    /// The certificate in PEM.
-    pub certificate: String,
-    /// When the certificate was given.
-    pub certified_at: Timestamp,
-    /// When it ends.
-    pub certificate_expires_at: Timestamp,
-    /// When the session ends.
-    pub session_expires_at: Timestamp,
-    /// The keys that grants are checked with.
-    pub grant_keys: Vec<GrantKey>,
-    /// How often to ping, in milliseconds.
-    pub ping_interval_ms: u64,
-    /// Addresses that were advertised at login and did not answer the directory.
-    pub unreachable: Vec<std::net::SocketAddr>,
-    /// The Unix user who logged in; 0 for the machine.
-    #[serde(default)]
-    pub made_by: u32,
-}
-
-impl SessionRecord {
-    /// The same session with what a renewal gave.
-    #[must_use]
-    pub fn renewed(mut self, credentials: Credentials, now: Timestamp) -> Self {
-        self.certificate = credentials.certificate;
-        self.certified_at = now;
-        self.certificate_expires_at = credentials.certificate_expires_at;
-        self.session_expires_at = credentials.session_expires_at;
-        self.grant_keys = credentials.grant_keys;
-        self
-    }
-}
 
 /// A session in use.
 pub struct Session {
@@ -136,6 +83,15 @@ impl Session {
     }
 }
 
+/// Why there is no session.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// As a person reads it.
+    pub reason: String,
+    /// What to do, when a login by hand is not it.
+    pub fix: Option<String>,
+}
+
 /// The session and what is remembered of earlier ones.
 pub struct Sessions {
     key: PeerKey,
@@ -148,7 +104,7 @@ pub struct Sessions {
     changing: Mutex<()>,
     current: watch::Sender<Option<Arc<Session>>>,
     server_tls: watch::Sender<Option<Arc<ServerConfig>>>,
-    ended: Mutex<Option<String>>,
+    ended: Mutex<Option<Ended>>,
     teller: Teller,
     dials: Dials,
 }
@@ -190,7 +146,7 @@ impl Sessions {
         bus.is_of(self.account().as_ref().map(Account::id));
         self.teller.tells(bus);
         let ended = lock(&self.ended).clone();
-        if let (Some(reason), Some(Account { user, .. })) = (ended, self.account()) {
+        if let (Some(Ended { reason, .. }), Some(Account { user, .. })) = (ended, self.account()) {
             self.teller.tell(What::SessionEnded { user, reason });
         }
     }
@@ -221,8 +177,9 @@ impl Sessions {
     pub fn require(&self) -> Result<Arc<Session>, Failure> {
         self.current().ok_or_else(|| {
             let mut failure = Failure::not_logged_in();
-            if let Some(reason) = self.why_ended() {
+            if let Some(Ended { reason, fix }) = self.why_ended() {
                 failure.message = format!("not logged in: {reason}");
+                failure.hint = fix.or(failure.hint);
             }
             failure
         })
@@ -230,14 +187,14 @@ impl Sessions {
 
     /// Why the last session ended, when nobody here asked for that, and no other one began since.
     #[must_use]
-    pub fn why_ended(&self) -> Option<String> {
+    pub fn why_ended(&self) -> Option<Ended> {
         lock(&self.ended).clone()
     }
 
     /// Why there is no session, for whoever asks next.
-    pub fn say_why(&self, reason: &str) {
+    pub fn say_why(&self, why: Ended) {
         if self.current().is_none() {
-            *lock(&self.ended) = Some(reason.to_owned());
+            *lock(&self.ended) = Some(why);
         }
     }
 
@@ -379,7 +336,10 @@ impl Sessions {
 
     fn end_now(&self, reason: &str) -> Result<(), Failure> {
         // Who follows the session asks for the reason.
-        *lock(&self.ended) = Some(reason.to_owned()).filter(|reason| !reason.is_empty());
+        *lock(&self.ended) = (!reason.is_empty()).then(|| Ended {
+            reason: reason.to_owned(),
+            fix: None,
+        });
         let ended = self.current.send_replace(None);
         self.server_tls.send_replace(None);
         let removed = match fs::remove_file(&self.file) {

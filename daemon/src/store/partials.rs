@@ -46,14 +46,22 @@ impl Store {
         self.remove(hash, guard.ok_or(StoreError::Busy { hash })?).await
     }
 
-    /// As [`Self::discard`], once those that read or write it have let go.
+    /// As [`Self::discard`], once those that read or write it have let go; nothing when it is `wanted` then.
     ///
     /// # Errors
     /// [`StoreError::Busy`] when they have not within this time; those of the database and the disk.
-    pub async fn discard_within(&self, hash: ContentHash, patience: Duration) -> Result<u64, StoreError> {
+    pub async fn discard_within(
+        &self,
+        hash: ContentHash,
+        patience: Duration,
+        wanted: impl Fn() -> bool,
+    ) -> Result<u64, StoreError> {
         let guard = tokio::time::timeout(patience, self.inner.fetching.begin_after(hash)).await;
-        self.remove(hash, guard.map_err(|_| StoreError::Busy { hash })?)
-            .await
+        let guard = guard.map_err(|_| StoreError::Busy { hash })?;
+        match wanted() {
+            true => Ok(0),
+            false => self.remove(hash, guard).await,
+        }
     }
 
     async fn remove(&self, hash: ContentHash, guard: super::claims::FetchGuard) -> Result<u64, StoreError> {

@@ -92,16 +92,26 @@ pub(super) async fn go(
             };
             let bringing = Box::pin(bring(shared, transfer, fetch, &session));
             in_turn(turn, transfer, output, bringing).await?;
-            for (peer, bytes) in transfer.sources() {
-                tracing::info!(own = Empty, PEER = %peer, TRANSFER = transfer.id, CONTENT_HASH = %hash,
-                    "{} fetched from {peer}, {}", publication.name, ByteCount(bytes));
-            }
+            tell_sources(transfer, &publication);
         }
     }
     // Where files are written is their owners' matter: others have the turn, and the content is here for them.
     fetch.place = None;
     outputs(shared, transfer, &publication).await;
     Ok(())
+}
+
+/// Who gave how much. What a user here asked for is always said; what others order, no more often than the log bears.
+fn tell_sources(transfer: &Transfer, publication: &Publication) {
+    let (hash, nobodys) = (publication.hash, transfer.users().is_empty());
+    for (peer, bytes) in transfer.sources() {
+        let line = format!("{} fetched from {peer}, {}", publication.name, ByteCount(bytes));
+        if nobodys {
+            tracing::info!(PEER = %peer, TRANSFER = transfer.id, CONTENT_HASH = %hash, "{line}");
+        } else {
+            tracing::info!(own = Empty, PEER = %peer, TRANSFER = transfer.id, CONTENT_HASH = %hash, "{line}");
+        }
+    }
 }
 
 /// Does it in its turn. One whose output hangs leaves that to others, and goes on without.

@@ -101,7 +101,8 @@ async fn throw_away(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) {
         && incoming
             .as_ref()
             .is_some_and(|incoming| incoming.resumed_bytes() > 0);
-    let done = if others || shared.others_bring(transfer.id, hash) {
+    let wanted = || shared.others_bring(transfer.id, hash);
+    let done = if others || wanted() {
         match incoming {
             Some(incoming) => incoming.checkpoint().await,
             None => return,
@@ -113,10 +114,14 @@ async fn throw_away(shared: &Shared, transfer: &Transfer, fetch: &mut Fetch) {
             return;
         }
         // Whoever hands it on lets go in a moment.
-        shared.store.discard_within(hash, LETTING_GO).await.map(drop)
+        let discarded = shared.store.discard_within(hash, LETTING_GO, wanted).await;
+        discarded.map(drop)
     };
     match done {
-        Ok(()) | Err(StoreError::Busy { .. }) => {}
+        Ok(()) => {}
+        Err(StoreError::Busy { .. }) => {
+            tracing::debug!(CONTENT_HASH = %hash, "what came is read still, and stays");
+        }
         Err(error) => {
             tracing::warn!(TRANSFER = transfer.id, CONTENT_HASH = %hash, "{}: {error}", fetch.publication.name);
         }

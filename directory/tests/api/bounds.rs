@@ -31,11 +31,11 @@ use crate::{
 /// A test that would wait for ever for an answer fails instead.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// What takes a tenth of a second is slow.
+/// What takes half a second is slow.
 fn impatient() -> Bounds {
     let mut bounds = Bounds::default();
-    bounds.accept.handshake = Duration::from_millis(100);
-    bounds.http.head = Duration::from_millis(100);
+    bounds.accept.handshake = Duration::from_millis(500);
+    bounds.http.head = Duration::from_millis(500);
     bounds
 }
 
@@ -282,7 +282,7 @@ async fn the_admin_socket_has_the_same_bounds() {
         }
     }
     assert!(answers(&directory).await);
-    for told in ["413", "too slowly", "what came is not HTTP"] {
+    for told in [": 413", "too slowly", "what came is not HTTP"] {
         eventually(async || log.count(told) > 0).await;
         assert_eq!(log.count(told), 1, "{}", log.text());
     }

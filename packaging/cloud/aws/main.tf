@@ -165,6 +165,14 @@ resource "aws_network_interface" "directory" {
   description     = "${var.name}-directory"
 }
 
+# A machine on an interface that was there before gets no public address by itself.
+resource "aws_eip" "directory" {
+  count             = var.directory_public_ip ? 1 : 0
+  domain            = "vpc"
+  network_interface = aws_network_interface.directory.id
+  tags              = { Name = "${var.name}-directory" }
+}
+
 resource "aws_instance" "directory" {
   ami                  = local.ami
   instance_type        = var.instance_type
@@ -176,7 +184,7 @@ resource "aws_instance" "directory" {
     package          = var.directory_package.url
     sha256           = var.directory_package.sha256
     listen           = jsonencode(["[::]:7400"])
-    names            = jsonencode(concat(var.names, [aws_network_interface.directory.private_ip]))
+    names            = jsonencode(concat(var.names, [aws_network_interface.directory.private_ip], aws_eip.directory[*].public_ip))
     account          = var.account
     password_command = local.password_command
   })

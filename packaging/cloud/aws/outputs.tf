@@ -15,3 +15,8 @@ output "peers" {
   description = "The peers' private addresses, by name."
   value       = { for peer in aws_instance.peer : peer.tags.Name => peer.private_ip }
 }
+
+output "directory_public_ip" {
+  description = "Where peers outside find the directory, with directory_public_ip."
+  value       = one(aws_eip.directory[*].public_ip)
+}

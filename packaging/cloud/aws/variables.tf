@@ -14,6 +14,12 @@ variable "subnet_id" {
   type        = string
 }
 
+variable "directory_public_ip" {
+  description = "Gives the directory a public address: for a subnet whose machines have no other way out, and for peers outside."
+  type        = bool
+  default     = false
+}
+
 variable "client_cidrs" {
   description = "Where peers outside of this module are: they may reach the directory."
   type        = list(string)

@@ -68,13 +68,13 @@ fn with_so_many_bytes(size: u64, manner: Manner) -> Harm {
             .find(|source| source.0 == name)
             .map_or(0, |source| source.1)
     };
-    // True bytes are kept, also those before a break.
+    // True bytes are kept, also those before a break or a lie.
     let kept = given("liar");
     assert_eq!(given("a") + kept, size, "{from:?}");
-    let most = if manner == Manner::ClosesMidway {
-        ON_THE_WAY * 3 * MIB / 2
-    } else {
-        0
+    let most = match manner {
+        Manner::ClosesMidway => 3 * ON_THE_WAY * MIB / 2,
+        Manner::Corrupts | Manner::CorruptsWithoutLayer => MIB / 2,
+        _ => 0,
     };
     assert!(kept <= most, "{kept} bytes from the liar");
     assert_eq!(b.stored().len(), 1, "{:?}", b.stored());

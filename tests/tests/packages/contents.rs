@@ -74,6 +74,12 @@ fn everything_has_its_place() {
             assert!(there, "{file}");
         }
         assert!(!one.runs("root", &format!("ls {doc}/examples")).is_empty());
+        let others = one.runs("root", &format!("zcat {doc}/third-party.txt.gz"));
+        let named = |name: &str| others.lines().any(|line| line.starts_with(&format!("{name} ")));
+        assert!(named("tokio") && named("rustls") && named("ring"), "{others}");
+        assert!(others.contains("Copyright (c) Tokio Contributors"), "{others}");
+        // What only the compiler runs is not part of it, and what is ours is not theirs.
+        assert!(!named("serde_derive") && !named("p2p-proto"), "{others}");
         let files = one.runs("root", &format!("dpkg --verify {package}"));
         assert_eq!(files, "", "files are as the package has them");
     }

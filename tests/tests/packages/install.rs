@@ -11,6 +11,7 @@ fn install_reads_as_it_is() {
     let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).expect("README.md");
     let (steps, others) = transcript::of_section(&readme, "Install");
     assert!(others.is_empty(), "nobody types these: {others:?}");
+    assert!(!steps.is_empty(), "nothing is typed");
     let Some(lab) = shelf::machines(&["dir", "ws1", "gpu3"]) else {
         return;
     };

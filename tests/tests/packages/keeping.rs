@@ -11,13 +11,15 @@ const FILES: &str = "find / -xdev \\( -path /proc -o -path /sys -o -path /run -o
     -o -path /var/lib/dpkg -o -path /var/cache -o -path /var/log -o -path /var/lib/apt -o -path /home -o -path /root \
     -o -path /var/lib/systemd -o -path /var/tmp \\) -prune -o -print | sort";
 
-/// Makes the package to upgrade from, in the administrator's home.
+/// Makes the package to upgrade from, in the administrator's home. Its configuration is another one, so that dpkg has to
+/// choose between two that were changed.
 fn previous(machine: &Machine, name: &str) {
     machine.runs(
         "admin",
         &format!(
             "rm -rf old && dpkg-deb -R {name}_{VERSION}_*.deb old && \
              sed -i 's/^Version: .*/Version: {PREVIOUS}/' old/DEBIAN/control && \
+             echo '# As it was.' >>old/etc/{name}/{name}.toml && \
              dpkg-deb --root-owner-group -Zgzip -z1 -b old {name}_{PREVIOUS}.deb && rm -rf old"
         ),
     );
@@ -30,7 +32,7 @@ fn apt(machine: &Machine, words: &str) -> String {
 fn starts(machine: &Machine, unit: &str) -> usize {
     let log = machine.runs(
         "root",
-        &format!("journalctl -o cat --no-pager _PID=1 UNIT={unit}.service"),
+        &format!("journalctl --sync; journalctl -o cat --no-pager _PID=1 UNIT={unit}.service"),
     );
     log.lines().filter(|line| line.starts_with("Started ")).count()
 }
@@ -75,8 +77,13 @@ fn an_upgrade_restarts_once_and_transfers_go_on() {
         let done: u64 = done.split([',', '}']).next()?.parse().ok()?;
         (done > 4 << 20).then_some(())
     });
+    // However long the upgrade takes, the transfer runs through it.
+    ws1.runs("ana", "p2pctl limit --up 64KiB");
     let before = (starts(gpu3, "p2pd"), starts(dir, "p2p-directory"));
-    let said = apt(gpu3, &format!("install ./p2pd_{VERSION}_*.deb"));
+    let said = apt(
+        gpu3,
+        &format!("install -o Dpkg::Options::=--force-confold ./p2pd_{VERSION}_*.deb"),
+    );
     assert!(
         !said.contains("p2pd runs. Next"),
         "an upgrade has no first steps:\n{said}"
@@ -94,7 +101,7 @@ fn an_upgrade_restarts_once_and_transfers_go_on() {
     });
     let log = gpu3.runs(
         "root",
-        &format!("journalctl -u p2pd -o cat --no-pager CONTENT_HASH={hash}"),
+        &format!("journalctl --sync; journalctl -u p2pd -o cat --no-pager CONTENT_HASH={hash}"),
     );
     assert!(log.contains("are here already"), "{log}");
     gpu3.runs("ana", "p2pctl download big.bin");
@@ -104,7 +111,10 @@ fn an_upgrade_restarts_once_and_transfers_go_on() {
 
     // What was stopped stays stopped, and what is taken away and comes again is as before.
     gpu3.runs("root", "systemctl stop p2pd");
-    apt(gpu3, &format!("install --allow-downgrades ./p2pd_{PREVIOUS}.deb"));
+    apt(
+        gpu3,
+        &format!("install --allow-downgrades -o Dpkg::Options::=--force-confold ./p2pd_{PREVIOUS}.deb"),
+    );
     assert!(!active(gpu3, "p2pd"));
     apt(gpu3, "remove p2pd");
     assert!(
@@ -112,7 +122,10 @@ fn an_upgrade_restarts_once_and_transfers_go_on() {
             .output()
             .is_ok_and(|output| output.status.success())
     );
-    apt(gpu3, &format!("install ./p2pd_{VERSION}_*.deb"));
+    apt(
+        gpu3,
+        &format!("install -o Dpkg::Options::=--force-confold ./p2pd_{VERSION}_*.deb"),
+    );
     assert!(active(gpu3, "p2pd"));
     assert!(gpu3.runs("ana", "p2pctl list").contains("big.bin"));
     // And passwords are what they were.
@@ -169,4 +182,18 @@ fn a_purge_leaves_what_the_administrator_made() {
     // ana was made a member of a group that is gone.
     assert_eq!(one.runs("root", "cat /etc/passwd /etc/group"), accounts);
     assert_eq!(one.runs("root", "ls -d /run/p2p* 2>/dev/null || true"), "");
+}
+
+#[test]
+fn an_account_that_was_here_before_stays() {
+    let Some(lab) = shelf::machines(&["one"]) else {
+        return;
+    };
+    let one = lab.machine("one");
+    one.runs("root", "useradd --uid 1500 --create-home p2pd");
+    let before = one.runs("root", "getent passwd p2pd; getent group p2pd");
+    shelf::installs(one, "p2pd");
+    assert!(active(one, "p2pd"));
+    apt(one, "purge p2pd");
+    assert_eq!(one.runs("root", "getent passwd p2pd; getent group p2pd"), before);
 }

@@ -56,13 +56,16 @@ fn rpms_install_run_upgrade_and_go() {
     ws1.runs("ana", "echo hello | p2pctl upload - --name hello");
 
     // The same version again is what an upgrade does: the new scripts, then those of the old one.
-    let pid = || ws1.runs("root", "systemctl show --value --property MainPID p2pd");
-    let before = pid();
+    let starts = || {
+        let log = ws1.runs("root", "journalctl --sync; journalctl -u p2pd -o cat");
+        log.lines().filter(|line| line.contains(" runs as peer ")).count()
+    };
+    let before = starts();
     ws1.runs(
         "admin",
         &format!("sudo rpm --force-debian --upgrade --replacepkgs --replacefiles p2pd-{VERSION}-*.rpm 2>&1"),
     );
-    assert_ne!(pid(), before, "an upgrade starts what runs anew");
+    assert_eq!(starts(), before + 1, "an upgrade starts anew what runs, once");
     assert!(ws1.runs("root", "cat /etc/p2pd/p2pd.toml").contains("# mine"));
     assert_eq!(ws1.runs("ana", "p2pctl download hello -o -"), "hello\n");
 
@@ -75,6 +78,7 @@ fn rpms_install_run_upgrade_and_go() {
         .output()
         .expect("systemctl");
     assert_eq!(gone.stdout, b"inactive\n");
+    assert!(!ws1.path("/usr/share/doc/p2pd").exists() && !ws1.path("/usr/share/licenses/p2pd").exists());
     // Its state is not the package's.
     assert!(ws1.path("/var/lib/p2pd").exists() && ws1.path("/etc/p2pd/p2pd.toml.rpmsave").exists());
 }

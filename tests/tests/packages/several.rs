@@ -45,6 +45,12 @@ fn each_instance_is_a_peer_of_its_own() {
         ),
     );
     assert_eq!(seen, "/var/lib/p2pd:\n\n/var/lib/p2pd-instances:\nb\n");
+    let pid = ws1.runs("root", "systemctl show --value --property MainPID p2pd");
+    let seen = ws1.runs(
+        "root",
+        &format!("nsenter -t {} -m ls /var/lib/p2pd-instances", pid.trim()),
+    );
+    assert_eq!(seen, "");
     // One that goes leaves the others alone.
     unit(ws1, "stop p2pd@b");
     assert!(!ws1.path("/run/p2pd-b").exists());
@@ -53,6 +59,14 @@ fn each_instance_is_a_peer_of_its_own() {
     // Each has a state of its own.
     let states = ws1.runs("root", "ls /var/lib/p2pd-instances");
     assert_eq!(states.split_whitespace().collect::<Vec<_>>(), ["b", "c"]);
+    // What was enabled runs again when the package comes back.
+    ws1.runs("root", "apt-get -y remove p2pd");
+    assert!(!ws1.path("/run/p2pd-c").exists());
+    shelf::installs(ws1, "p2pd");
+    for name in ["b", "c"] {
+        let status = format!("p2pctl --socket /run/p2pd-{name}/control.sock status");
+        assert!(ws1.runs("ana", &status).contains("logged in as ana"));
+    }
 }
 
 #[test]
@@ -73,6 +87,11 @@ fn the_control_socket_may_start_the_daemon() {
     // The socket outlives the daemon, and starts it again.
     unit(ws1, "stop p2pd");
     assert!(ws1.runs("ana", "p2pctl whoami").contains("ana"));
+    // And the way back.
+    unit(ws1, "disable --now p2pd.socket 2>/dev/null");
+    assert!(!ws1.path("/run/p2pd/control.sock").exists());
+    unit(ws1, "enable --now p2pd 2>/dev/null");
+    assert!(ws1.runs("ana", "p2pctl whoami").contains("ana"));
 }
 
 #[test]
@@ -85,7 +104,7 @@ fn the_examples_are_drop_ins_that_work() {
     ws1.runs("ana", "p2pctl logout");
     ws1.runs(
         "root",
-        "install -d -o p2pd -g p2pd -m 0700 /srv/p2pd && mkdir -p /srv/projects",
+        "install -d -o p2pd -g p2pd -m 0700 /srv/p2pd && mkdir -p /srv/projects && echo plan >/srv/projects/plan",
     );
     let fingerprint = dir.runs("admin", "sudo p2p-directory ca-fingerprint");
     let config = format!(
@@ -112,6 +131,16 @@ fn the_examples_are_drop_ins_that_work() {
     assert!(
         ws1.runs("root", "find /srv/p2pd -type f -size +0 | head -1")
             .contains("/srv/p2pd/")
+    );
+    // The folders that it may read, and no home.
+    let seen = ws1.runs(
+        "root",
+        "nsenter -t $(systemctl show --value --property MainPID p2pd) -m \
+         sh -c 'cat /srv/projects/*; ls -A /home; touch /srv/projects/mine 2>&1 || true'",
+    );
+    assert!(
+        seen.starts_with("plan\n") && seen.ends_with("Read-only file system\n") && seen.lines().count() == 2,
+        "{seen}"
     );
     dir.runs(
         "root",

@@ -36,7 +36,7 @@ pub async fn lines(
         Some(session) => session::lines(session, &rpc.link.state(), Timestamp::now(), &mut lines),
         None => {
             if let Some(why) = rpc.sessions.why_ended().filter(|_| rpc.acts(uid)) {
-                lines.push(session::ended(&rpc.sessions, &why));
+                lines.push(session::ended(&rpc.sessions, why));
             }
         }
     }

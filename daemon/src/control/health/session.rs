@@ -10,7 +10,7 @@ use crate::{
     directory::link::LinkState,
     identity::{
         directory_url::DirectoryUrl,
-        session::{Session, SessionRecord, Sessions},
+        session::{Ended, Session, SessionRecord, Sessions},
     },
 };
 
@@ -42,19 +42,19 @@ pub(super) fn lines(session: &Session, link: &LinkState, now: Timestamp, lines: 
 }
 
 /// Nobody is logged in, who did not want it so.
-pub(super) fn ended(sessions: &Sessions, why: &str) -> HealthLine {
+pub(super) fn ended(sessions: &Sessions, Ended { reason, fix }: Ended) -> HealthLine {
     let last = sessions.last_directory();
     let directory = last.and_then(|url| DirectoryUrl::parse(&url).ok());
     let user = sessions.account().map(|account| account.user);
     let admin = directory.zip(user).and_then(|(directory, user)| {
-        let admin = undoes(why, sessions.peer_id(), user.as_str())?;
+        let admin = undoes(&reason, sessions.peer_id(), user.as_str())?;
         Some(format!(
             "on {}: sudo p2p-directory admin {admin}",
             directory.host()
         ))
     });
-    let fix = admin.unwrap_or_else(|| "p2pctl login".to_owned());
-    Code::SessionEnded.line(format!("not logged in: {why}"), fix)
+    let fix = admin.or(fix).unwrap_or_else(|| "p2pctl login".to_owned());
+    Code::SessionEnded.line(format!("not logged in: {reason}"), fix)
 }
 
 /// What an administrator did an administrator undoes: until then no login helps.

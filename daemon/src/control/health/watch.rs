@@ -31,21 +31,41 @@ const NOT_TOLD: [Code; 6] = [
 /// None; the signature is that of a service task.
 pub async fn watch_task(rpc: ControlRpc, stop: CancellationToken) -> anyhow::Result<()> {
     let watching = async {
+        tell(&from_before(&rpc, look(&rpc).await));
         let mut known = Known::default();
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             // A store that does not answer is told of by whoever needs it.
-            let Ok(usage) = rpc.store.usage().await else {
-                continue;
-            };
-            let session = rpc.sessions.current();
-            if let Ok(lines) = super::lines(&rpc, ROOT, session.as_deref(), &usage).await {
+            if let Some(lines) = look(&rpc).await {
                 tell(&known.changed(lines));
             }
         }
     };
     stop.run_until_cancelled(watching).await;
     Ok(())
+}
+
+async fn look(rpc: &ControlRpc) -> Option<Vec<HealthLine>> {
+    let usage = rpc.store.usage().await.ok()?;
+    let session = rpc.sessions.current();
+    super::lines(rpc, ROOT, session.as_deref(), &usage).await.ok()
+}
+
+/// What was found, and told, before this start. A machine that logs itself in sees to its session.
+fn from_before(rpc: &ControlRpc, lines: Option<Vec<HealthLine>>) -> Changed {
+    let logs_in = rpc.config.now().login.user.is_some();
+    let ended = (!logs_in).then_some(Code::SessionEnded);
+    let codes: Vec<&str> = [Some(Code::ContentDamaged), ended]
+        .into_iter()
+        .flatten()
+        .map(|code| code.words().0)
+        .collect();
+    let mut new = lines.unwrap_or_default();
+    new.retain(|line| codes.contains(&line.code.as_str()));
+    Changed {
+        new,
+        over: Vec::new(),
+    }
 }
 
 fn tell(changed: &Changed) {
@@ -57,12 +77,12 @@ fn tell(changed: &Changed) {
     }
 }
 
-/// The codes of what is not well.
+/// What is not well: code, and what to do. Messages have figures that change.
 #[derive(Default)]
 struct Known {
     /// At the last look.
-    seen: BTreeSet<String>,
-    told: BTreeSet<String>,
+    seen: BTreeSet<(String, String)>,
+    told: BTreeSet<(String, String)>,
 }
 
 /// What the log should hear.
@@ -77,11 +97,15 @@ impl Known {
     fn changed(&mut self, mut lines: Vec<HealthLine>) -> Changed {
         let quiet = NOT_TOLD.map(|code| code.words().0);
         lines.retain(|line| line.level != "info" && !quiet.contains(&line.code.as_str()));
-        let now: BTreeSet<String> = lines.iter().map(|line| line.code.clone()).collect();
-        let over: Vec<String> = self.told.difference(&now).cloned().collect();
-        lines.retain(|line| self.seen.contains(&line.code) && !self.told.contains(&line.code));
-        self.told.retain(|code| now.contains(code));
-        self.told.extend(lines.iter().map(|line| line.code.clone()));
+        let kind = |line: &HealthLine| (line.code.clone(), line.fix.clone());
+        let now: BTreeSet<_> = lines.iter().map(kind).collect();
+        let codes: BTreeSet<&String> = now.iter().map(|(code, _)| code).collect();
+        let mut over: Vec<String> = self.told.iter().map(|(code, _)| code.clone()).collect();
+        over.dedup();
+        over.retain(|code| !codes.contains(code));
+        lines.retain(|line| self.seen.contains(&kind(line)) && !self.told.contains(&kind(line)));
+        self.told.retain(|kind| now.contains(kind));
+        self.told.extend(lines.iter().map(kind));
         self.seen = now;
         Changed { new: lines, over }
     }
@@ -109,5 +133,18 @@ mod tests {
         assert_eq!(look(&mut known, &all), none());
         assert_eq!(look(&mut known, &[]), (Vec::new(), vec!["disk_full".to_owned()]));
         assert_eq!(look(&mut known, &[]), none());
+        // Two of one code, each with a way out of its own.
+        let port = |fix: &str| Code::PortUnreachable.line("a port".to_owned(), fix);
+        let told = |changed: Changed| (changed.new.len(), changed.over.len());
+        for (fixes, expected) in [
+            (&["7401"][..], (0, 0)),
+            (&["7401", "7402"], (1, 0)),
+            (&["7401", "7402"], (1, 0)),
+            (&["7402"], (0, 0)),
+            (&[], (0, 1)),
+        ] {
+            let lines = fixes.iter().map(|fix| port(fix)).collect();
+            assert_eq!(told(known.changed(lines)), expected, "{fixes:?}");
+        }
     }
 }

@@ -53,6 +53,8 @@ type Write = Transaction<'static, sqlx::Sqlite>;
 pub struct Sqlite {
     writer: SqlitePool,
     readers: SqlitePool,
+    /// Of the watchdog: it takes no turn of the readers', and waits for none.
+    probe: SqlitePool,
     clock: Arc<dyn Clock>,
     file: PathBuf,
     counted: figures::Counted,
@@ -87,10 +89,14 @@ impl Sqlite {
             writer.close().await;
             return Err(error);
         }
-        let readers = pool(READERS).connect_with(options.read_only(true)).await?;
+        let readers = pool(READERS)
+            .connect_with(options.clone().read_only(true))
+            .await?;
+        let probe = pool(1).connect_with(options.read_only(true)).await?;
         let sqlite = Self {
             writer,
             readers,
+            probe,
             clock,
             file: file.to_owned(),
             counted: figures::Counted::default(),
@@ -184,7 +190,7 @@ impl Storage for Sqlite {
     fn check(&self) -> Reply<'_, ()> {
         Box::pin(async move {
             let row = sqlx::query("SELECT count(*) FROM meta")
-                .fetch_one(&self.readers)
+                .fetch_one(&self.probe)
                 .await?;
             row.try_get::<i64, _>(0)?;
             Ok(())
@@ -212,6 +218,7 @@ impl Storage for Sqlite {
 
     fn close(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            self.probe.close().await;
             self.readers.close().await;
             self.writer.close().await;
         })
