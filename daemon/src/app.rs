@@ -372,16 +372,23 @@ fn tell_status(rpc: ControlRpc, lifecycle: &Lifecycle) {
     });
 }
 
-/// Takes a socket's name away when it is served no longer: who comes then hears that nothing is there.
+/// A socket's name goes when it is served no longer, also when that was cut: who comes then hears that nothing is there.
+struct Served(SocketName);
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        if let Err(error) = self.0.unlink() {
+            tracing::warn!("a socket's name stays: {error}");
+        }
+    }
+}
+
 async fn then_unlink(
     socket: Option<SocketName>,
     serving: impl Future<Output = anyhow::Result<()>>,
 ) -> anyhow::Result<()> {
-    let served = serving.await;
-    if let Some(Err(error)) = socket.map(|socket| socket.unlink()) {
-        tracing::warn!("a socket's name stays: {error}");
-    }
-    served
+    let _served = socket.map(Served);
+    serving.await
 }
 
 /// The mode of the folder with the sockets: whoever may open them must get there.

@@ -25,10 +25,11 @@ fn rpms_install_run_upgrade_and_go() {
     let (dir, ws1) = (lab.machine("dir"), lab.machine("ws1"));
     for (machine, name) in [(dir, "p2p-directory"), (ws1, "p2pd")] {
         has_what_they_need(machine);
-        // Policy of this machine: services are off until somebody says so.
+        // Policy of these machines: services are off until somebody says so, but for the directory.
         machine.runs(
             "root",
-            "mkdir -p /etc/systemd/system-preset && echo 'disable *' >/etc/systemd/system-preset/99.preset",
+            "mkdir -p /etc/systemd/system-preset && \
+             printf 'enable p2p-directory.service\\ndisable *\\n' >/etc/systemd/system-preset/99.preset",
         );
         let said = machine.runs(
             "admin",
@@ -43,7 +44,9 @@ fn rpms_install_run_upgrade_and_go() {
             .command("root", &format!("systemctl is-enabled {name}"))
             .output()
             .expect("systemctl");
-        assert_eq!(state.stdout, b"disabled\n", "preset only, never forced on");
+        let preset = if name == "p2pd" { "disabled\n" } else { "enabled\n" };
+        assert_eq!(state.stdout, preset.as_bytes(), "preset only, never forced on");
+        machine.runs("root", &format!("! systemctl --quiet is-active {name}"));
         machine.runs("admin", &format!("sudo systemctl enable --now {name} 2>&1"));
         // All files are as the package has them; configuration is not replaced.
         assert_eq!(machine.runs("root", &format!("rpm --verify {name}")), "");
@@ -81,4 +84,14 @@ fn rpms_install_run_upgrade_and_go() {
     assert!(!ws1.path("/usr/share/doc/p2pd").exists() && !ws1.path("/usr/share/licenses/p2pd").exists());
     // Its state is not the package's.
     assert!(ws1.path("/var/lib/p2pd").exists() && ws1.path("/etc/p2pd/p2pd.toml.rpmsave").exists());
+    dir.runs("admin", "sudo rpm --force-debian --erase p2p-directory 2>&1");
+    let left = dir.runs(
+        "root",
+        "systemctl is-active p2p-directory; ls -d /etc/systemd/system/*.wants/p2p* 2>&1; true",
+    );
+    assert!(
+        left.starts_with("inactive\n") && left.contains("No such file"),
+        "{left}"
+    );
+    assert!(dir.path("/var/lib/p2p-directory/directory.db").exists());
 }

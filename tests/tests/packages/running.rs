@@ -1,6 +1,6 @@
 //! A day with the service: users with closed homes, the journal, reload, stop, a watchdog that bites, a reboot.
 
-use std::fs;
+use std::{fs, process::Stdio};
 
 use p2p_tests::{
     data, first_hour,
@@ -142,8 +142,21 @@ fn reload_keeps_it_running(machine: &Machine) {
 }
 
 fn stop_is_in_time(machine: &Machine) {
+    // Its pipe stays open: without a limit of the daemon's own systemd would have to end it.
+    let mut upload = machine.command("ben", "p2pctl upload - --name endless");
+    let mut upload = upload
+        .stdin(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("p2pctl");
+    wait::until("the upload", wait::SOON, || {
+        let transfers = machine.runs("ben", "p2pctl transfers --json");
+        transfers.contains("endless").then_some(())
+    });
     machine.runs("admin", "sudo systemctl stop p2pd");
     assert_eq!(shows(machine, "p2pd", "Result"), "success");
+    drop(upload.stdin.take());
+    let _ = upload.wait();
     let refused = machine.command("ben", "p2pctl status").output().expect("p2pctl");
     let told = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(3), "{told}");
