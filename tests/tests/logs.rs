@@ -244,7 +244,7 @@ fn what_was_found_before_a_start_is_a_warning_again() {
     peer.restart();
     wait::until("a warning", wait::SOON, || {
         let log = peer.process.log();
-        let is = |line: &str| line.contains("WARN") && line.contains("scan.tar is damaged: ");
+        let is = |line: &str| line.contains("WARN") && line.contains("ana/scan.tar@1 is damaged: ");
         log.lines().any(is).then_some(())
     });
 }

@@ -87,6 +87,11 @@ fn the_control_socket_may_start_the_daemon() {
     // The socket outlives the daemon, and starts it again.
     unit(ws1, "stop p2pd");
     assert!(ws1.runs("ana", "p2pctl whoami").contains("ana"));
+    // It is there again when the package comes back.
+    ws1.runs("root", "apt-get -y remove p2pd");
+    let said = shelf::installs(ws1, "p2pd");
+    assert!(!said.contains("Next: "), "{said}");
+    assert!(ws1.runs("ana", "p2pctl whoami").contains("ana"));
     // And the way back.
     unit(ws1, "disable --now p2pd.socket 2>/dev/null");
     assert!(!ws1.path("/run/p2pd/control.sock").exists());
