@@ -75,7 +75,7 @@ fn the_control_socket_may_start_the_daemon() {
         return;
     };
     let ws1 = lab.machine("ws1");
-    unit(ws1, "stop p2pd");
+    unit(ws1, "disable --now p2pd 2>/dev/null");
     unit(ws1, "enable --now p2pd.socket 2>/dev/null");
     let mode = ws1.runs("root", "stat -c '%U %G %a' /run/p2pd/control.sock");
     assert_eq!(mode, "p2pd p2pd 660\n");
