@@ -274,9 +274,9 @@ impl App {
         let slots = Arc::clone(&rpc.slots);
         let (listener, name) = descriptors;
         let serving = descriptors::serve(listener, slots, lifecycle.clone());
-        lifecycle.spawn("descriptor socket", then_unlink(Some(name), serving));
+        lifecycle.spawn("descriptor socket", under(Some(name), serving));
         let serving = server::serve(control.listener, rpc, lifecycle.soft().clone());
-        lifecycle.spawn("control socket", then_unlink(control.own, serving));
+        lifecycle.spawn("control socket", under(control.own, serving));
         lifecycle.spawn("pings", pings::pings_task(pinger, lifecycle.soft().clone()));
         notify::ready();
         Ok(Running {
@@ -372,22 +372,9 @@ fn tell_status(rpc: ControlRpc, lifecycle: &Lifecycle) {
     });
 }
 
-/// A socket's name goes when it is served no longer, also when that was cut: who comes then hears that nothing is there.
-struct Served(SocketName);
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        if let Err(error) = self.0.unlink() {
-            tracing::warn!("a socket's name stays: {error}");
-        }
-    }
-}
-
-async fn then_unlink(
-    socket: Option<SocketName>,
-    serving: impl Future<Output = anyhow::Result<()>>,
-) -> anyhow::Result<()> {
-    let _served = socket.map(Served);
+/// Serves a socket that has this name, if it is ours.
+async fn under<T>(name: Option<SocketName>, serving: impl Future<Output = T>) -> T {
+    let _until_then = name;
     serving.await
 }
 

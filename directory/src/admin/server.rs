@@ -62,12 +62,12 @@ pub fn router(state: Arc<state::State>) -> Router {
         .with_state(state)
 }
 
-/// Accepts until the program stops; then takes the socket's name away.
+/// Accepts until the program stops; then the socket's name goes.
 ///
 /// # Errors
 /// Never; the signature is that of a service task.
 pub async fn accept_task(socket: (UnixListener, SocketName), serving: Serving) -> anyhow::Result<()> {
-    let (listener, name) = socket;
+    let (listener, _name) = socket;
     let lifecycle = serving.lifecycle.clone();
     let (soft, hard) = (lifecycle.soft().clone(), lifecycle.hard().clone());
     accept::serve_unix(listener, LIMITS, soft, move |stream, user, place| {
@@ -80,9 +80,6 @@ pub async fn accept_task(socket: (UnixListener, SocketName), serving: Serving) -
         }
     })
     .await;
-    if let Err(error) = name.unlink() {
-        tracing::warn!(error = %error, "the admin socket's name stays");
-    }
     Ok(())
 }
 

@@ -34,7 +34,8 @@ pub fn bind_unix(path: &Path, mode: u32, group: Option<&str>) -> io::Result<Unix
     Ok(listener)
 }
 
-/// A socket's name, for whoever bound it.
+/// A socket's name, for whoever bound it. When this is dropped the name goes, also when what served it was cut: who comes then
+/// hears that nothing is there. A socket that another program has bound there meanwhile is left alone.
 #[derive(Debug)]
 pub struct SocketName {
     path: PathBuf,
@@ -53,17 +54,20 @@ impl SocketName {
         })
     }
 
-    /// Takes the name away: who comes then hears that nothing is there. A socket that another program has bound there
-    /// meanwhile is left alone.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub fn unlink(&self) -> io::Result<()> {
+    fn unlink(&self) -> io::Result<()> {
         let _alone = lock(&self.path)?;
         match file_at(&self.path) {
             Ok(file) if file == self.file => fs::remove_file(&self.path),
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for SocketName {
+    fn drop(&mut self) {
+        if let Err(error) = self.unlink() {
+            tracing::warn!("{} stays: {error}", self.path.display());
         }
     }
 }
@@ -196,11 +200,19 @@ mod tests {
         drop(first);
         let _second = bind_unix(&path, 0o600, None).unwrap();
         let seconds = SocketName::of(&path).unwrap();
-        name.unlink().unwrap();
+        drop(name);
         UnixStream::connect(&path).unwrap();
-        seconds.unlink().unwrap();
+        let serving = async move {
+            let _name = seconds;
+            std::future::pending::<()>().await;
+        };
+        let serving = tokio::spawn(serving);
+        tokio::task::yield_now().await;
+        assert!(path.exists());
+        // As at a hard stop.
+        serving.abort();
+        assert!(serving.await.unwrap_err().is_cancelled());
         assert!(!path.exists());
-        seconds.unlink().unwrap();
     }
 
     #[tokio::test]
