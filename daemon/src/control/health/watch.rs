@@ -54,14 +54,9 @@ async fn look(rpc: &ControlRpc) -> Option<Vec<HealthLine>> {
 /// What was found, and told, before this start. A machine that logs itself in sees to its session.
 fn from_before(rpc: &ControlRpc, lines: Option<Vec<HealthLine>>) -> Changed {
     let logs_in = rpc.config.now().login.user.is_some();
-    let ended = (!logs_in).then_some(Code::SessionEnded);
-    let codes: Vec<&str> = [Some(Code::ContentDamaged), ended]
-        .into_iter()
-        .flatten()
-        .map(|code| code.words().0)
-        .collect();
+    let is = |line: &HealthLine, code: Code| line.code == code.words().0;
     let mut new = lines.unwrap_or_default();
-    new.retain(|line| codes.contains(&line.code.as_str()));
+    new.retain(|line| is(line, Code::ContentDamaged) || (is(line, Code::SessionEnded) && !logs_in));
     Changed {
         new,
         over: Vec::new(),

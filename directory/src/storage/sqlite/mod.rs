@@ -224,3 +224,21 @@ impl Storage for Sqlite {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+
+    #[tokio::test]
+    async fn it_answers_the_watchdog_while_every_reader_is_in_use() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("directory.db");
+        let database = Sqlite::open(&file, Arc::new(SystemClock)).await.unwrap();
+        let mut held = Vec::new();
+        for _ in 0..READERS {
+            held.push(database.readers.acquire().await.unwrap());
+        }
+        database.check().await.unwrap();
+    }
+}
